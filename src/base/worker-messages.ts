@@ -1,0 +1,52 @@
+/**
+ * What the primary and its workers say to each other over the cluster's IPC channel (`serialization: 'advanced'`,
+ * so bytes travel as bytes). Both sides know these types and nothing else of each other. The configuration is a type
+ * parameter because this layer knows no other.
+ *
+ * The life of a worker:
+ *   primary forks → `start` → worker listens → `ready` (or `startFailed`) → `heartbeat` and `metrics` each second,
+ *   `status` when it changes → `drain` → worker closes what it has → `drained` → worker exits by itself.
+ * A worker ignores SIGINT and SIGHUP (a terminal sends them to the whole group; the primary decides), and ends when
+ * the IPC channel closes.
+ */
+
+/** How often a worker sends `heartbeat` and `metrics`. */
+export const heartbeatIntervalMs = 1000;
+
+/** Exit code of a start that failed because of an address, a file or a permission (sysexits EX_UNAVAILABLE). */
+export const exitUnavailable = 69;
+/** Exit code of a configuration that cannot work (sysexits EX_CONFIG). */
+export const exitConfig = 78;
+
+/** Broker traffic. `payload` belongs to the memory broker's two halves and is opaque to everybody in between. */
+export interface BusMessage {
+  readonly type: "bus";
+  readonly payload: unknown;
+}
+
+/** Primary to worker. */
+export type PrimaryMessage<Configuration> =
+  | {
+      readonly type: "start";
+      /** Number of the worker's place, from 0; a replacement gets the place of the one it replaces. */
+      readonly slot: number;
+      readonly config: Configuration;
+    }
+  /** Stop accepting, tell the clients, close paced; whatever is left at the deadline is cut. */
+  | { readonly type: "drain"; readonly deadlineMs: number }
+  | BusMessage;
+
+/** Worker to primary. */
+export type WorkerMessage =
+  /** Listening. `addresses` as people read them: `http://127.0.0.1:8080`, `unix:/run/tapecast.sock`. */
+  | { readonly type: "ready"; readonly addresses: readonly string[] }
+  /** Cannot listen or cannot work with this configuration; the worker exits by itself afterwards. */
+  | { readonly type: "startFailed"; readonly message: string; readonly exitCode: number }
+  | { readonly type: "heartbeat" }
+  /** `snapshot` is what the worker's registry gives as JSON (src/metrics/worker-metrics.ts, `snapshot()`). */
+  | { readonly type: "metrics"; readonly snapshot: unknown }
+  /** Whether the worker can do all its work. `reason` is for people, without secrets; null when ready. */
+  | { readonly type: "status"; readonly ready: boolean; readonly reason: string | null }
+  /** The drain is over; the worker exits with 0. */
+  | { readonly type: "drained" }
+  | BusMessage;
