@@ -1,0 +1,78 @@
+/** `limits`: everything that a peer or a publisher can grow has its limit here. null is no limit. */
+import { z } from "zod";
+
+import { limit } from "./option.ts";
+
+/** Longest message a Node Buffer and the codec's 32-bit arithmetic take without thinking: 1 GiB. */
+const bytesMax = 1_073_741_824;
+const countMax = 1_000_000_000;
+const timerMsMax = 2_147_483_647;
+
+/** The section with its defaults. */
+export const limitsSchema = z
+  .strictObject(
+    {
+      connectionsMax: limit(1, countMax, null, {
+        description: "Open connections per worker; one more is closed with 4504.",
+        unit: "connections",
+      }),
+      connectionsPerAddressMax: limit(1, countMax, null, {
+        description: "Open connections per worker from one address; one more is closed with 4504.",
+        unit: "connections",
+      }),
+      handshakesPerSecMax: limit(1, countMax, 2000, {
+        description: "Handshakes that are accepted; more are answered 503.",
+        unit: "per second",
+      }),
+      headBytesMax: limit(512, 1_048_576, 16_384, { description: "Size of a request head.", unit: "bytes" }),
+      headTimeoutMs: limit(10, timerMsMax, 10_000, {
+        description: "Time for a request head to arrive.",
+        unit: "milliseconds",
+      }),
+      topicsPerConnectionMax: limit(1, 1_000_000, 1024, {
+        description: "Topics that one connection may have.",
+        unit: "topics",
+      }),
+      messageBytesMax: limit(125, bytesMax, 65_536, {
+        description: "Size of a message from a client, and of a published `data`.",
+        unit: "bytes",
+      }),
+      echoMessageBytesMax: limit(125, bytesMax, 16_777_216, {
+        description: "Size of a message on `/echo`.",
+        unit: "bytes",
+      }),
+      fragmentsPerMessageMax: limit(1, countMax, 1024, {
+        description: "Frames that one message may be cut into.",
+        unit: "frames",
+      }),
+      controlFramesPerSecMax: limit(1, countMax, 20, {
+        description: "Pings and pongs from one connection; more close it with 4505.",
+        unit: "per second",
+      }),
+      inboundMessagesPerSecMax: limit(1, countMax, 100, {
+        description: "Messages from one connection; more close it with 4505.",
+        unit: "per second",
+      }),
+      inboundBytesPerSecMax: limit(125, countMax, 1_048_576, {
+        description: "Bytes from one connection, inflated; more close it with 4505.",
+        unit: "bytes per second",
+      }),
+      clientPublishesPerSecMax: limit(1, countMax, 5, {
+        description: "Publications from one connection; more are answered `rate_limited`.",
+        unit: "per second",
+      }),
+      pendingBytesMax: limit(1024, bytesMax, 1_048_576, {
+        description:
+          "Bytes given to a connection's socket and not yet taken by the kernel, replies included; more close it " +
+          "with 4001.",
+        unit: "bytes",
+      }),
+      pendingAgeMsMax: limit(100, timerMsMax, 10_000, {
+        description: "Time since the kernel last took any of them; more closes the connection with 4001.",
+        unit: "milliseconds",
+      }),
+    },
+    { error: "a section with keys of its own" },
+  )
+  .prefault({})
+  .meta({ description: "null is no limit. Rates are per worker, with a burst of one second's worth." });
