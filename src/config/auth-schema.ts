@@ -56,11 +56,9 @@ export const authSchema = z
       publishKeys: z
         .array(
           // RFC 6750 §2.1: what can stand after "Bearer" in an Authorization header.
-          z
-            .string({ error: "a text" })
-            .regex(/^[A-Za-z0-9._~+/-]+=*$/u, {
-              error: "letters, digits and - . _ ~ + / only, = at the end",
-            }),
+          z.string({ error: "a text" }).regex(/^[A-Za-z0-9._~+/-]+=*$/u, {
+            error: "letters, digits and - . _ ~ + / only, = at the end",
+          }),
           { error: "a list of texts" },
         )
         .default([])
@@ -76,11 +74,9 @@ export const authSchema = z
             z.literal("same-origin"),
             z.literal("any"),
             z.array(
-              z
-                .string()
-                .refine(isOrigin, {
-                  error: "an exact origin such as https://www.example.com, without a path",
-                }),
+              z.string().refine(isOrigin, {
+                error: "an exact origin such as https://www.example.com, without a path",
+              }),
             ),
           ],
           { error: "same-origin, any, or a list of exact origins such as https://www.example.com" },

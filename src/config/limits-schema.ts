@@ -24,7 +24,7 @@ export const limitsSchema = z
         description: "Handshakes that are accepted; more are answered 503.",
         unit: "per second",
       }),
-      headBytesMax: limit(512, 1_048_576, 16_384, { description: "Size of a request head.", unit: "bytes" }),
+      headBytesMax: limit(128, 1_048_576, 16_384, { description: "Size of a request head.", unit: "bytes" }),
       headTimeoutMs: limit(10, timerMsMax, 10_000, {
         description: "Time for a request head to arrive.",
         unit: "milliseconds",
@@ -33,11 +33,11 @@ export const limitsSchema = z
         description: "Topics that one connection may have.",
         unit: "topics",
       }),
-      messageBytesMax: limit(125, bytesMax, 65_536, {
+      messageBytesMax: limit(1, bytesMax, 65_536, {
         description: "Size of a message from a client, and of a published `data`.",
         unit: "bytes",
       }),
-      echoMessageBytesMax: limit(125, bytesMax, 16_777_216, {
+      echoMessageBytesMax: limit(1, bytesMax, 16_777_216, {
         description: "Size of a message on `/echo`.",
         unit: "bytes",
       }),
@@ -53,7 +53,7 @@ export const limitsSchema = z
         description: "Messages from one connection; more close it with 4505.",
         unit: "per second",
       }),
-      inboundBytesPerSecMax: limit(125, countMax, 1_048_576, {
+      inboundBytesPerSecMax: limit(1, countMax, 1_048_576, {
         description: "Bytes from one connection, inflated; more close it with 4505.",
         unit: "bytes per second",
       }),
@@ -67,7 +67,7 @@ export const limitsSchema = z
           "with 4001.",
         unit: "bytes",
       }),
-      pendingAgeMsMax: limit(100, timerMsMax, 10_000, {
+      pendingAgeMsMax: limit(10, timerMsMax, 10_000, {
         description: "Time since the kernel last took any of them; more closes the connection with 4001.",
         unit: "milliseconds",
       }),

@@ -47,7 +47,7 @@ interface SchemaPart {
   readonly description?: string;
   readonly unit?: string;
   readonly secret?: "whole" | "url";
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly minimum?: number;
@@ -60,8 +60,10 @@ interface SchemaPart {
 }
 
 function nodeOf(key: string, part: SchemaPart): OptionNode {
-  const branches = part.anyOf ?? [part];
-  const numbers = branches.find((branch) => branch.type === "integer" || branch.type === "number");
+  const branches = branchesOf(part);
+  const numbers = branches.find(
+    (branch) => branch.minimum !== undefined || branch.exclusiveMinimum !== undefined,
+  );
   const properties = branches.find((branch) => branch.properties !== undefined)?.properties ?? {};
   const items = branches.find((branch) => branch.items !== undefined)?.items;
   return {
@@ -69,7 +71,7 @@ function nodeOf(key: string, part: SchemaPart): OptionNode {
     description: part.description ?? "",
     unit: part.unit ?? null,
     secret: part.secret ?? null,
-    types: new Set(branches.map((branch) => branch.type ?? "string")),
+    types: new Set(branches.flatMap((branch) => branch.type ?? "string")),
     words: branches
       .flatMap((branch) => branch.enum ?? (branch.const === undefined ? [] : [branch.const]))
       .map(String),
@@ -79,4 +81,9 @@ function nodeOf(key: string, part: SchemaPart): OptionNode {
     children: new Map(Object.entries(properties).map(([name, child]) => [name, nodeOf(name, child)])),
     element: items === undefined ? null : nodeOf("", items),
   };
+}
+
+/** The alternatives of an option, those of alternatives included. */
+function branchesOf(part: SchemaPart): readonly SchemaPart[] {
+  return part.anyOf === undefined ? [part] : part.anyOf.flatMap((branch) => branchesOf(branch));
 }

@@ -36,7 +36,8 @@ export const configRules: readonly ConfigRule[] = [
   { needs: ["listen.unixSocket"], check: unixSocketProblems },
   { needs: ["listen.reusePort"], check: reusePortProblems },
   { needs: ["listen.host", "listen.port", "admin.host", "admin.port"], check: sameAddressProblems },
-  { needs: ["broker.redis"], check: redisProblems },
+  { needs: ["broker.redis.mode"], check: clusterProblems },
+  { needs: ["broker.redis.mode", "broker.redis.urls", "broker.redis.sentinelName"], check: sentinelProblems },
   { needs: ["auth.jwt"], check: jwtProblems },
   { needs: ["auth.required", "auth.jwt"], check: requiredTokenProblems },
   { needs: ["demo.replay"], check: replayProblems },
@@ -95,17 +96,15 @@ function sameAddressProblems(config: Config): readonly RuleProblem[] {
   return [{ path: ["admin", "port"], message: "the same address as listen; choose another port" }];
 }
 
-function redisProblems(config: Config): readonly RuleProblem[] {
+function clusterProblems(config: Config): readonly RuleProblem[] {
+  if (config.broker.redis.mode !== "cluster") return [];
+  const message = "cluster is not available in this version; standalone or sentinel";
+  return [{ path: ["broker", "redis", "mode"], message }];
+}
+
+function sentinelProblems(config: Config): readonly RuleProblem[] {
   const { mode, urls, sentinelName } = config.broker.redis;
   const path = ["broker", "redis"];
-  if (mode === "cluster") {
-    return [
-      {
-        path: [...path, "mode"],
-        message: "cluster is not available in this version; standalone or sentinel",
-      },
-    ];
-  }
   const problems: RuleProblem[] = [];
   if (mode === "sentinel" && urls.length === 0) {
     problems.push({

@@ -54,11 +54,9 @@ const adminSchema = section(
   },
 );
 
-const redisUrl = z
-  .string({ error: "a URL such as redis://127.0.0.1:6379" })
-  .refine(isRedisUrl, {
-    error: "a URL such as redis://127.0.0.1:6379 or rediss://user:password@host:6380/0",
-  });
+const redisUrl = z.string({ error: "a URL such as redis://127.0.0.1:6379" }).refine(isRedisUrl, {
+  error: "a URL such as redis://127.0.0.1:6379 or rediss://user:password@host:6380/0",
+});
 
 const redisSchema = section("Used with `kind: redis` only.", {
   url: redisUrl.default("redis://127.0.0.1:6379").meta({
@@ -95,11 +93,11 @@ const workersSchema = z
   .meta({ description: "Worker processes; `auto` is one per core.", unit: "processes" });
 
 const heartbeatSchema = section("How silent connections are found out.", {
-  intervalMs: integer(1000, timerMsMax, 25_000, {
+  intervalMs: integer(10, timerMsMax, 25_000, {
     description: "A connection that was silent for this long is sent a ping.",
     unit: "milliseconds",
   }),
-  timeoutMs: integer(100, timerMsMax, 8000, {
+  timeoutMs: integer(10, timerMsMax, 8000, {
     description: "A ping that is not answered for this long closes the connection (4002).",
     unit: "milliseconds",
   }),
@@ -119,7 +117,7 @@ const flushSchema = section("When publications are written to sockets.", {
 
 const demoSchema = section("For demonstrations; leave it alone in production.", {
   replay: z
-    .union([z.literal("recorded"), z.array(z.string().min(1)).min(1)], {
+    .union([z.literal("recorded"), z.array(z.string({ error: "the path of a file" }).min(1)).min(1)], {
       error: "recorded, a list of CSV or NDJSON files, or null",
     })
     .nullable()
