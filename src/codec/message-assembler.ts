@@ -1,0 +1,120 @@
+/**
+ * RFC 6455 §5.4 and §8.1: data frames in, whole messages out. Holds the order of fragments, our limits on a message
+ * (§10.4), and UTF-8 as the bytes come in. Control frames never come here: they may stand between fragments.
+ */
+import { isUtf8 } from "node:buffer";
+import { ByteStore, joinPiece } from "./byte-store.ts";
+import { opcode } from "./opcode.ts";
+import { Utf8Validator } from "./utf8-validator.ts";
+import { type Violation, violation } from "./violation.ts";
+
+/** What a peer may send in one message. */
+export interface MessageLimits {
+  readonly messageBytesMax: number;
+  /** Frames of one message, the first included; empty ones count. */
+  readonly fragmentsPerMessageMax: number;
+  /** False: text only. */
+  readonly allowBinary: boolean;
+}
+
+/** One per connection. Feed it a frame's header, then its payload's pieces, then the next frame's. */
+export class MessageAssembler {
+  readonly #messageBytesMax: number;
+  readonly #fragmentsPerMessageMax: number;
+  readonly #allowBinary: boolean;
+  readonly #store = new ByteStore();
+  readonly #validator = new Utf8Validator();
+  #isInMessage = false;
+  #isText = false;
+  #isLastFrame = false;
+  #fragmentCount = 0;
+  /** Sum of the lengths that the headers of this message promised. */
+  #promisedBytes = 0;
+  #message: Uint8Array | null = null;
+
+  constructor(limits: MessageLimits) {
+    this.#messageBytesMax = limits.messageBytesMax;
+    this.#fragmentsPerMessageMax = limits.fragmentsPerMessageMax;
+    this.#allowBinary = limits.allowBinary;
+  }
+
+  /** True from the first header of a message to its last byte. */
+  get isInMessage(): boolean {
+    return this.#isInMessage;
+  }
+
+  /** Memory held. */
+  get bufferedBytes(): number {
+    return this.#store.capacityBytes;
+  }
+
+  get isText(): boolean {
+    return this.#isText;
+  }
+
+  /** After the last piece of the last frame: the whole message, borrowed like the pieces; null before. */
+  get message(): Uint8Array | null {
+    return this.#message;
+  }
+
+  /** Judges a data frame from its header alone, before a byte of payload is kept. Null when it may go on. */
+  beginFrame(frameOpcode: number, isFinal: boolean, payloadBytes: number): Violation | null {
+    const refusal =
+      frameOpcode === opcode.continuation ? this.#continueMessage() : this.#beginMessage(frameOpcode);
+    if (refusal !== null) return refusal;
+    this.#fragmentCount += 1;
+    if (this.#fragmentCount > this.#fragmentsPerMessageMax) return violation.tooManyFragments;
+    this.#promisedBytes += payloadBytes;
+    if (this.#promisedBytes > this.#messageBytesMax) return violation.messageTooBig;
+    this.#isLastFrame = isFinal;
+    if (isFinal) this.#store.expect(this.#promisedBytes);
+    return null;
+  }
+
+  /**
+   * Takes the next piece of the frame's payload; `message` holds the message if it ends here.
+   * Cost: no copy for a message that lies whole in `bytes`; otherwise one, plus that of growing.
+   */
+  addPayload(bytes: Uint8Array, start: number, end: number, frameEnds: boolean): Violation | null {
+    const messageEnds = frameEnds && this.#isLastFrame;
+    const isWhole = messageEnds && this.#store.usedBytes === 0;
+    // RFC 6455 §8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not,
+    // in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
+    const isChecked = !this.#isText || isWhole;
+    if (!isChecked && !this.#validator.push(bytes, start, end)) return violation.textNotUtf8;
+    const message = joinPiece(this.#store, bytes, start, end, messageEnds);
+    if (message === null) return null;
+
+    if (this.#isText && isWhole && !isUtf8(message)) return violation.textNotUtf8;
+    if (!this.#validator.isBetweenCodePoints) return violation.textNotUtf8;
+    this.#isInMessage = false;
+    this.#message = message;
+    return null;
+  }
+
+  /** Lets go of the message delivered, or of what has come of it so far. */
+  clear(): void {
+    this.#store.clear();
+    this.#message = null;
+  }
+
+  #continueMessage(): Violation | null {
+    // RFC 6455 §5.4: a fragmented message is a first frame "with the FIN bit clear and an opcode other than 0",
+    // then continuations; one without a beginning belongs to nothing.
+    return this.#isInMessage ? null : violation.continuationOutside;
+  }
+
+  #beginMessage(frameOpcode: number): Violation | null {
+    // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another message
+    // unless an extension has been negotiated that can interpret the interleaving."
+    if (this.#isInMessage) return violation.messageInside;
+    this.#isText = frameOpcode === opcode.text;
+    // RFC 6455 §7.4.1, 1003: "an endpoint that understands only text data MAY send this if it receives a binary
+    // message"
+    if (!this.#isText && !this.#allowBinary) return violation.binaryRefused;
+    this.#isInMessage = true;
+    this.#fragmentCount = 0;
+    this.#promisedBytes = 0;
+    return null;
+  }
+}
