@@ -37,14 +37,14 @@ export type PrimaryMessage<Configuration> =
   | BusMessage;
 
 /** Worker to primary. */
-export type WorkerMessage =
+export type WorkerMessage<Snapshot = unknown> =
   /** Listening. `addresses` as people read them: `http://127.0.0.1:8080`, `unix:/run/tapecast.sock`. */
   | { readonly type: "ready"; readonly addresses: readonly string[] }
   /** Cannot listen or cannot work with this configuration; the worker exits by itself afterwards. */
   | { readonly type: "startFailed"; readonly message: string; readonly exitCode: number }
   | { readonly type: "heartbeat" }
-  /** `snapshot` is what the worker's registry gives as JSON (src/metrics/worker-metrics.ts, `snapshot()`). */
-  | { readonly type: "metrics"; readonly snapshot: unknown }
+  /** The figures of `snapshot()` in src/metrics/worker-metrics.ts; once more right before `drained`. */
+  | { readonly type: "metrics"; readonly snapshot: Snapshot }
   /** Whether the worker can do all its work. `reason` is for people, without secrets; null when ready. */
   | { readonly type: "status"; readonly ready: boolean; readonly reason: string | null }
   /** The drain is over; the worker exits with 0. */

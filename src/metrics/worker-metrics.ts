@@ -1,0 +1,179 @@
+/**
+ * A worker's metrics: reads the plain integers of the layers when a snapshot is taken, and at no other time.
+ * What each layer must offer is declared here (`WorkerSources`); the worker's composition root hands it over.
+ */
+import type { PlainHistogram } from "../base/plain-histogram.ts";
+import { workerCatalogue, type WorkerMetric } from "./catalogue.ts";
+import { EventLoopFigures } from "./event-loop-figures.ts";
+import {
+  byLabel,
+  cpuSeconds,
+  takeSnapshot,
+  type CountsByLabel,
+  type MetricsSnapshot,
+  type Reading,
+} from "./snapshot.ts";
+
+export interface ConnectionSources {
+  readonly open: number;
+  readonly opened: number;
+  readonly closedByReason: CountsByLabel;
+  readonly messagesReceived: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly writes: number;
+}
+
+export interface HandshakeSources {
+  readonly accepted: number;
+  readonly refusedByReason: CountsByLabel;
+}
+
+export interface SessionSources {
+  readonly commandsByMethod: CountsByLabel;
+  readonly errorsByCode: CountsByLabel;
+}
+
+export interface HubSources {
+  readonly topics: number;
+  readonly subscriptions: number;
+  readonly audiences: number;
+  readonly publications: number;
+  readonly deliveries: number;
+  readonly writes: number;
+  readonly bytesOut: number;
+  readonly flushes: number;
+  readonly laggingReaders: number;
+  readonly conflated: number;
+  readonly sampledOut: number;
+  readonly lostEvents: number;
+  readonly historyGaps: number;
+  readonly overruns: number;
+  readonly flushDurationMs: PlainHistogram;
+}
+
+/** As `BrokerCounters` of src/broker/broker.ts. */
+export interface BrokerSources {
+  readonly topicsOpen: number;
+  readonly publicationsReceived: number;
+  readonly publicationsPublished: number;
+  readonly publishFailures: number;
+  readonly publicationsRejected: number;
+  readonly duplicatesDropped: number;
+  readonly gapsRepaired: number;
+  readonly gapsUnrepaired: number;
+  readonly reconnects: number;
+}
+
+/** As `HttpCounters` of src/http/http-counters.ts. */
+export interface HttpSources {
+  readonly publicationsAccepted: number;
+  readonly publicationsRefused: CountsByLabel;
+  /** By route name (`publish`, `page`), then by class of status (`2xx`). */
+  readonly requests: Readonly<Record<string, CountsByLabel>>;
+  readonly clientErrors: number;
+  readonly requestsInFlight: number;
+}
+
+/** Functions, because a layer may replace its counter object; each is called once a snapshot. */
+export interface WorkerSources {
+  connections(): ConnectionSources;
+  handshakes(): HandshakeSources;
+  sessions(): SessionSources;
+  hub(): HubSources;
+  broker(): BrokerSources;
+  brokerReady(): boolean;
+  http(): HttpSources;
+}
+
+/** The metrics of one worker process. */
+export class WorkerMetrics {
+  readonly #slot: string;
+  readonly #eventLoop = new EventLoopFigures();
+  readonly #readings: Readonly<Record<WorkerMetric, () => Reading>>;
+
+  /** @param slot the worker's place, the value of the label `worker`. */
+  constructor(slot: number, sources: WorkerSources) {
+    this.#slot = String(slot);
+    this.#readings = workerReadings(sources, this.#eventLoop);
+  }
+
+  /** All figures now, to be sent to the primary each second. */
+  snapshot(): MetricsSnapshot {
+    return takeSnapshot(workerCatalogue, this.#readings, { worker: this.#slot });
+  }
+
+  stop(): void {
+    this.#eventLoop.stop();
+  }
+}
+
+function workerReadings(
+  sources: WorkerSources,
+  eventLoop: EventLoopFigures,
+): Readonly<Record<WorkerMetric, () => Reading>> {
+  return {
+    connectionsOpen: () => sources.connections().open,
+    connectionsOpened: () => sources.connections().opened,
+    connectionsClosed: () => byLabel("reason", sources.connections().closedByReason),
+    messagesReceived: () => sources.connections().messagesReceived,
+    bytesReceived: () => sources.connections().bytesReceived,
+    bytesSent: () => sources.connections().bytesSent,
+    socketWrites: () => sources.connections().writes,
+    handshakesAccepted: () => sources.handshakes().accepted,
+    handshakesRefused: () => byLabel("reason", sources.handshakes().refusedByReason),
+    commands: () => byLabel("method", sources.sessions().commandsByMethod),
+    commandErrors: () => byLabel("code", sources.sessions().errorsByCode),
+    ...hubReadings(sources),
+    ...brokerReadings(sources),
+    publishesAccepted: () => sources.http().publicationsAccepted,
+    publishesRefused: () => byLabel("code", sources.http().publicationsRefused),
+    httpRequestsInFlight: () => sources.http().requestsInFlight,
+    httpClientErrors: () => sources.http().clientErrors,
+    httpRequests: () =>
+      Object.entries(sources.http().requests).flatMap(([route, byStatus]) =>
+        Object.entries(byStatus).map(([status, value]) => ({ labels: { route, status }, value })),
+      ),
+    eventLoopDelay: () => byLabel("quantile", eventLoop.takeDelays()),
+    eventLoopUtilization: () => eventLoop.takeUtilization(),
+    residentMemory: () => process.memoryUsage.rss(),
+    heapUsed: () => process.memoryUsage().heapUsed,
+    externalMemory: () => process.memoryUsage().external,
+    cpuSeconds,
+  };
+}
+
+function hubReadings(sources: WorkerSources) {
+  return {
+    topics: () => sources.hub().topics,
+    subscriptions: () => sources.hub().subscriptions,
+    audiences: () => sources.hub().audiences,
+    publicationsIn: () => sources.hub().publications,
+    deliveries: () => sources.hub().deliveries,
+    hubWrites: () => sources.hub().writes,
+    hubBytesOut: () => sources.hub().bytesOut,
+    flushes: () => sources.hub().flushes,
+    flushDuration: () => sources.hub().flushDurationMs,
+    laggingReaders: () => sources.hub().laggingReaders,
+    conflated: () => sources.hub().conflated,
+    sampledOut: () => sources.hub().sampledOut,
+    lostEvents: () => sources.hub().lostEvents,
+    historyGaps: () => sources.hub().historyGaps,
+    overruns: () => sources.hub().overruns,
+  };
+}
+
+function brokerReadings(sources: WorkerSources) {
+  return {
+    brokerReady: () => (sources.brokerReady() ? 1 : 0),
+    brokerTopicsOpen: () => sources.broker().topicsOpen,
+    brokerReceived: () => sources.broker().publicationsReceived,
+    brokerPublished: () => sources.broker().publicationsPublished,
+    brokerPublishFailures: () => sources.broker().publishFailures,
+    brokerRejected: () => sources.broker().publicationsRejected,
+    brokerDuplicates: () => sources.broker().duplicatesDropped,
+    brokerGapsRepaired: () => sources.broker().gapsRepaired,
+    brokerGapsUnrepaired: () => sources.broker().gapsUnrepaired,
+    brokerReconnects: () => sources.broker().reconnects,
+  };
+}

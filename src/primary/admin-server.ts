@@ -1,0 +1,115 @@
+/**
+ * The admin port: `/metrics` of the whole cluster, `/healthz` (this process answers) and `/readyz` (every worker does
+ * all its work). Plain node:http; it asks nobody for a password and listens on the loopback address unless told
+ * otherwise.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** What the admin port shows. */
+export interface AdminSources {
+  /** The text of a scrape and its content type. */
+  readonly metricsContentType: string;
+  metrics(): Promise<string>;
+  /** What keeps the cluster from being ready, for people; empty when nothing does. */
+  problems(): readonly string[];
+}
+
+/** A request here has no body; a head that takes longer is an attack or a mistake. */
+const requestTimeoutMs = 5000;
+
+/** The HTTP server of the admin port. */
+export class AdminServer {
+  readonly #server: Server;
+
+  constructor(sources: AdminSources) {
+    this.#server = createServer(
+      {
+        requestTimeout: requestTimeoutMs,
+        headersTimeout: requestTimeoutMs,
+        connectionsCheckingInterval: 1000,
+      },
+      (request, response) => {
+        respond(sources, request, response).catch((error: unknown) => {
+          // A figure that cannot be read is our fault; the scrape says so and the server lives.
+          const message = error instanceof Error ? error.message : String(error);
+          if (!response.headersSent) sendJson(response, 500, { error: { code: "internal", message } });
+        });
+      },
+    );
+  }
+
+  /**
+   * Listens.
+   * @returns the address as people read it, `http://127.0.0.1:9464`.
+   * @throws the system's error (EADDRINUSE, EACCES, …).
+   */
+  async listen(host: string, port: number): Promise<string> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+    const address = this.#server.address();
+    return `http://${urlHost(host)}:${isTcp(address) ? address.port : port}`;
+  }
+
+  /** Stops listening and ends what is open. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
+
+async function respond(
+  sources: AdminSources,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("Allow", "GET, HEAD");
+    sendJson(response, 405, { error: { code: "method_not_allowed", message: "GET or HEAD" } });
+    return;
+  }
+  switch (request.url?.split("?", 1)[0]) {
+    case "/metrics": {
+      const text = await sources.metrics();
+      response.writeHead(200, { "Content-Type": sources.metricsContentType, "Cache-Control": "no-store" });
+      response.end(text);
+      return;
+    }
+    case "/healthz":
+      sendJson(response, 200, { status: "ok" });
+      return;
+    case "/readyz": {
+      const problems = sources.problems();
+      const ready = problems.length === 0;
+      sendJson(response, ready ? 200 : 503, { ready, reasons: problems });
+      return;
+    }
+    default:
+      sendJson(response, 404, { error: { code: "not_found", message: "/metrics, /healthz or /readyz" } });
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, {
+    "Content-Type": "application/json; charset=utf-8",
+    "Cache-Control": "no-store",
+  });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+function urlHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function isTcp(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === "object" && address !== null;
+}

@@ -1,0 +1,171 @@
+/**
+ * The primary process: joins supervision, metrics, the admin port, the memory broker's log and the demo replay, and
+ * ends them in order. It serves no client: what is slow or dangerous happens in the workers.
+ */
+import { availableParallelism } from "node:os";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import type { Logger } from "pino";
+
+import { exitUnavailable, type WorkerMessage } from "../base/worker-messages.ts";
+import type { Config } from "../config/schema.ts";
+import { ClusterMetrics, expositionContentType } from "../metrics/cluster-metrics.ts";
+import { PrimaryMetrics } from "../metrics/primary-metrics.ts";
+import type { MetricsSnapshot } from "../metrics/snapshot.ts";
+import { AdminServer } from "./admin-server.ts";
+import { createLogger } from "./log.ts";
+import { packageVersion } from "./package-version.ts";
+import { listenToSignals } from "./signals.ts";
+import { Supervisor, type SupervisorListener } from "./supervisor.ts";
+import type { WorkerProcess } from "./worker-process.ts";
+
+/** What differs from a server's usual run; for tests. */
+export interface PrimaryOptions {
+  /** File that a worker process runs. */
+  readonly workerExec?: string;
+  /** A worker that says nothing for this long is killed and replaced. */
+  readonly stallTimeoutMs?: number;
+}
+
+/** RS9 of the abuse list: noticed within seconds, replaced after this. */
+const stallTimeoutMsDefault = 10_000;
+/** Loading the code of a worker on a busy machine. */
+const startTimeoutMs = 30_000;
+
+/**
+ * Runs a server until a signal ends it.
+ * @returns the process's exit code: 0 after an orderly end; 69 when an address cannot be had, 78 when the
+ * configuration cannot work, 1 when a worker did not start for another reason. No child process is left then.
+ */
+export function runPrimary(config: Config, options: PrimaryOptions = {}): Promise<number> {
+  return new Primary(config, options).run();
+}
+
+class Primary implements SupervisorListener {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #supervisor: Supervisor;
+  readonly #clusterMetrics = new ClusterMetrics();
+  readonly #metrics: PrimaryMetrics;
+  readonly #admin: AdminServer;
+  /** When each slot's figures came last. */
+  readonly #snapshotMs = new Map<number, number>();
+  readonly #stopped: Promise<void>;
+  #stop: () => void = () => {};
+  #stopping = false;
+
+  constructor(config: Config, options: PrimaryOptions) {
+    this.#config = config;
+    this.#log = createLogger(config, { process: "primary" });
+    this.#stopped = new Promise((resolve) => {
+      this.#stop = resolve;
+    });
+    const workerCount = config.workers === "auto" ? availableParallelism() : config.workers;
+    this.#supervisor = new Supervisor(
+      {
+        config,
+        workerCount,
+        workerExec: options.workerExec ?? defaultWorkerExec(),
+        log: this.#log,
+        stallTimeoutMs: options.stallTimeoutMs ?? stallTimeoutMsDefault,
+        startTimeoutMs,
+      },
+      this,
+    );
+    this.#metrics = new PrimaryMetrics({
+      version: packageVersion(),
+      workersConfigured: workerCount,
+      workersReady: () => this.#supervisor.readyCount(),
+      workerRestarts: () => this.#supervisor.restarts(),
+      snapshotAges: () => this.#snapshotAges(),
+    });
+    this.#admin = new AdminServer({
+      metricsContentType: expositionContentType,
+      metrics: () => this.#clusterMetrics.exposition(this.#metrics.snapshot()),
+      problems: () => this.#supervisor.problems(),
+    });
+  }
+
+  async run(): Promise<number> {
+    const ignoreSignals = listenToSignals({
+      onStop: (signal) => {
+        this.#stopping = true;
+        this.#log.info({ signal }, "shutting down; once more ends at once");
+        this.#stop();
+      },
+      onStopAgain: () => this.#supervisor.killAll(),
+      onReplace: () => void this.#supervisor.replaceAll(this.#config.shutdown.drainTimeoutMs),
+    });
+    try {
+      return await this.#serve();
+    } finally {
+      await this.#supervisor.stop();
+      await this.#admin.close();
+      this.#metrics.stop();
+      ignoreSignals();
+    }
+  }
+
+  onForked(_worker: WorkerProcess): void {}
+
+  onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void {
+    if (message.type === "metrics") {
+      this.#clusterMetrics.update(worker.id, message.snapshot);
+      this.#snapshotMs.set(worker.slot, performance.now());
+    }
+  }
+
+  onGone(worker: WorkerProcess): void {
+    this.#clusterMetrics.retire(worker.id);
+  }
+
+  async #serve(): Promise<number> {
+    const { host, port } = this.#config.admin;
+    let adminAddress: string;
+    try {
+      adminAddress = await this.#admin.listen(host, port);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return fail(`the admin port cannot be opened: ${reason}`, exitUnavailable);
+    }
+    // A signal during the start ends it, so the start is not waited for then.
+    const started = await Promise.race([this.#supervisor.start(), this.#stopped]);
+    if (started !== undefined && !started.ok && !this.#stopping)
+      return fail(started.message, started.exitCode);
+    if (started?.ok === true) this.#announce([...started.addresses], adminAddress);
+    await this.#stopped;
+    await this.#supervisor.drain(this.#config.shutdown.drainTimeoutMs);
+    this.#log.info({}, "stopped");
+    return 0;
+  }
+
+  #announce(addresses: readonly string[], adminAddress: string): void {
+    const lines = [...addresses.map((address) => `listening ${address}`), `admin ${adminAddress}`];
+    process.stdout.write(`${lines.join("\n")}\n`);
+    this.#log.info({ workers: this.#supervisor.readyCount(), version: packageVersion() }, "ready");
+    if (this.#config.auth.publishKeys.length === 0) {
+      this.#log.warn(
+        {},
+        "no publish key is configured (auth.publishKeys): publishing over HTTP is open to this machine only",
+      );
+    }
+  }
+
+  #snapshotAges(): { slot: number; seconds: number }[] {
+    const nowMs = performance.now();
+    return Array.from(this.#snapshotMs, ([slot, atMs]) => ({ slot, seconds: (nowMs - atMs) / 1000 }));
+  }
+}
+
+/** One clear line instead of a stack: what failed is the operator's to repair. */
+function fail(message: string, exitCode: number): number {
+  process.stderr.write(`tapecast: ${message}\n`);
+  return exitCode;
+}
+
+function defaultWorkerExec(): string {
+  // The same extension as this file: .js in dist, .ts where a loader runs the sources.
+  const extension = extname(fileURLToPath(import.meta.url));
+  return fileURLToPath(new URL(`../worker/worker-main${extension}`, import.meta.url));
+}

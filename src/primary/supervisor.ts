@@ -1,0 +1,334 @@
+/**
+ * Keeps every slot filled with a living worker: starts, restarts with backoff, kills what stands still, replaces one
+ * by one without a pause, drains. A first start that fails is an answer, not a loop: the operator must repair it.
+ */
+import cluster from "node:cluster";
+
+import type { Log } from "../base/log.ts";
+import { heartbeatIntervalMs, type WorkerMessage } from "../base/worker-messages.ts";
+import type { Config } from "../config/schema.ts";
+import type { MetricsSnapshot } from "../metrics/snapshot.ts";
+import { RestartBackoff } from "./restart-backoff.ts";
+import { firstFailureOrAll, portOf, type StartResult } from "./start-result.ts";
+import { WorkerProcess, type WorkerEnd, type WorkerObserver } from "./worker-process.ts";
+
+/** Told of everything that concerns others than the supervisor. */
+export interface SupervisorListener {
+  onForked(worker: WorkerProcess): void;
+  onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void;
+  onGone(worker: WorkerProcess): void;
+}
+
+export interface SupervisorOptions {
+  readonly config: Config;
+  readonly workerCount: number;
+  /** File that a worker process runs. */
+  readonly workerExec: string;
+  readonly log: Log;
+  /** A worker that says nothing for this long is killed. */
+  readonly stallTimeoutMs: number;
+  /** A new worker may say nothing for this long. */
+  readonly startTimeoutMs: number;
+}
+
+interface Slot {
+  readonly index: number;
+  readonly backoff: RestartBackoff;
+  /** The worker that counts; a replacement takes this place when it is ready. */
+  current: WorkerProcess | null;
+  restartTimer: NodeJS.Timeout | null;
+  restartsExited: number;
+  restartsStalled: number;
+}
+
+type Phase = "starting" | "running" | "stopping";
+
+/** After this many milliseconds of silence a worker no longer counts as ready. */
+const silenceMs = 3 * heartbeatIntervalMs;
+/** A worker that ended its drain still has its last lines to write before it is cut. */
+const drainGraceMs = 1000;
+
+/** Supervises the workers of one server. One per process: node:cluster has one setting. */
+export class Supervisor implements WorkerObserver {
+  readonly #options: SupervisorOptions;
+  readonly #listener: SupervisorListener;
+  readonly #slots: readonly Slot[];
+  readonly #processes = new Set<WorkerProcess>();
+  readonly #waiting = new Map<WorkerProcess, (result: StartResult) => void>();
+  #config: Config;
+  #chosenPort: number | null = null;
+  #phase: Phase = "starting";
+  #watchTimer: NodeJS.Timeout | null = null;
+  #watchedMs = 0;
+  #replacing = false;
+  #onEmpty: (() => void)[] = [];
+
+  constructor(options: SupervisorOptions, listener: SupervisorListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#config = options.config;
+    this.#slots = Array.from({ length: options.workerCount }, (_, index) => ({
+      index,
+      backoff: new RestartBackoff(),
+      current: null,
+      restartTimer: null,
+      restartsExited: 0,
+      restartsStalled: 0,
+    }));
+  }
+
+  /** Starts all workers. Resolves when all are ready, or when the first of them cannot be; then none is left. */
+  async start(): Promise<StartResult> {
+    cluster.setupPrimary({ exec: this.#options.workerExec, args: [], serialization: "advanced" });
+    this.#watchedMs = performance.now();
+    this.#watchTimer = setInterval(() => this.#watch(), heartbeatIntervalMs / 2);
+    const starts = this.#slots.map((slot) => {
+      slot.current = this.#fork(slot.index);
+      return this.#started(slot.current);
+    });
+    const result = await firstFailureOrAll(starts);
+    if (!result.ok) await this.stop();
+    else if (this.#phase === "starting") this.#phase = "running";
+    return result;
+  }
+
+  /** What keeps the cluster from being ready, one line for each slot concerned; empty when all is well. */
+  problems(): readonly string[] {
+    const nowMs = performance.now();
+    if (this.#phase === "stopping") return ["shutting down"];
+    return this.#slots.flatMap(({ index, current }) => {
+      const problem = workerProblem(current, nowMs);
+      return problem === null ? [] : [`worker ${index}: ${problem}`];
+    });
+  }
+
+  /** Slots whose worker listens. */
+  readyCount(): number {
+    return this.#slots.filter(({ current }) => current?.state === "ready").length;
+  }
+
+  /** Unasked ends by slot and cause. */
+  restarts(): readonly { readonly slot: number; readonly cause: string; readonly count: number }[] {
+    return this.#slots.flatMap(({ index, restartsExited, restartsStalled }) => [
+      { slot: index, cause: "exited", count: restartsExited },
+      { slot: index, cause: "stalled", count: restartsStalled },
+    ]);
+  }
+
+  /**
+   * Replaces all workers one by one: the new one listens before the old one drains. When a new one cannot start,
+   * the old one stays and the rest is left as it is.
+   */
+  async replaceAll(drainTimeoutMs: number): Promise<void> {
+    const { log } = this.#options;
+    if (this.#replacing || this.#phase !== "running") {
+      log.warn({}, "workers are not replaced: a start, a replacement or a shutdown is going on");
+      return;
+    }
+    this.#replacing = true;
+    log.info({}, "replacing workers");
+    for (const slot of this.#slots) {
+      if (!(await this.#replace(slot, drainTimeoutMs))) break;
+    }
+    this.#replacing = false;
+  }
+
+  /** Drains all workers, cutting what is left at the deadline, and resolves when no process is left. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#beginStopping();
+    const deadline = setTimeout(() => this.killAll(), timeoutMs + drainGraceMs);
+    for (const worker of this.#processes) this.#drainWorker(worker, timeoutMs);
+    await this.#empty();
+    clearTimeout(deadline);
+  }
+
+  /** Ends all workers at once and resolves when no process is left. */
+  async stop(): Promise<void> {
+    this.#beginStopping();
+    this.killAll();
+    await this.#empty();
+  }
+
+  /** Sends SIGKILL to every worker; returns at once. */
+  killAll(): void {
+    for (const worker of this.#processes) worker.kill("deadline");
+  }
+
+  onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void {
+    switch (message.type) {
+      case "ready":
+        if (worker.state === "starting") worker.state = "ready";
+        worker.readyMs = performance.now();
+        if (worker.status.reason === "starting") worker.status = { ready: true, reason: null };
+        this.#chosenPort ??= portOf(message.addresses);
+        this.#settle(worker, { ok: true, addresses: message.addresses });
+        break;
+      case "startFailed":
+        if (this.#phase === "running") {
+          this.#options.log.error({ worker: worker.slot, cause: message.message }, "worker could not start");
+        }
+        this.#settle(worker, { ok: false, message: message.message, exitCode: message.exitCode });
+        break;
+      case "status":
+        worker.status = { ready: message.ready, reason: message.reason };
+        break;
+      case "heartbeat":
+      case "drained":
+        break;
+      case "metrics":
+      case "bus":
+        this.#listener.onMessage(worker, message);
+        break;
+    }
+  }
+
+  onGone(worker: WorkerProcess, end: WorkerEnd): void {
+    this.#processes.delete(worker);
+    this.#listener.onGone(worker);
+    const message = `a worker ended before it was ready (${describeEnd(end)})`;
+    this.#settle(worker, { ok: false, message, exitCode: 1 });
+    const slot = this.#slots[worker.slot];
+    if (slot?.current === worker) {
+      slot.current = null;
+      // A worker that never was ready in the first start is that start's answer and is not tried again.
+      const mayRestart = this.#phase === "running" || (this.#phase === "starting" && worker.readyMs !== null);
+      if (mayRestart) this.#restartLater(slot, worker, end);
+    }
+    if (this.#processes.size > 0) return;
+    for (const resolve of this.#onEmpty) resolve();
+    this.#onEmpty = [];
+  }
+
+  #fork(slotIndex: number): WorkerProcess {
+    if (this.#processes.size === 0) this.#keepPort();
+    const worker = new WorkerProcess(slotIndex, this.#config, this);
+    this.#processes.add(worker);
+    this.#listener.onForked(worker);
+    return worker;
+  }
+
+  /**
+   * With `listen.port` 0 the system chooses a port when the first worker listens, and node:cluster shares it for as
+   * long as any worker lives. When none is left, the next one asks for that port by its number.
+   */
+  #keepPort(): void {
+    if (this.#config.listen.port !== 0 || this.#chosenPort === null) return;
+    this.#config = { ...this.#config, listen: { ...this.#config.listen, port: this.#chosenPort } };
+  }
+
+  #started(worker: WorkerProcess): Promise<StartResult> {
+    return new Promise((resolve) => {
+      this.#waiting.set(worker, resolve);
+    });
+  }
+
+  #settle(worker: WorkerProcess, result: StartResult): void {
+    this.#waiting.get(worker)?.(result);
+    this.#waiting.delete(worker);
+  }
+
+  #restartLater(slot: Slot, worker: WorkerProcess, end: WorkerEnd): void {
+    const stalled = worker.killedBecause === "stalled";
+    if (stalled) slot.restartsStalled++;
+    else slot.restartsExited++;
+    const readyForMs = worker.readyMs === null ? 0 : performance.now() - worker.readyMs;
+    const restartInMs = slot.backoff.nextDelayMs(readyForMs);
+    const cause = stalled ? "its event loop stood still" : describeEnd(end);
+    this.#options.log.error(
+      { worker: slot.index, pid: worker.pid, cause, restartInMs },
+      "worker ended; starting it again",
+    );
+    slot.restartTimer = setTimeout(() => {
+      slot.restartTimer = null;
+      slot.current = this.#fork(slot.index);
+    }, restartInMs);
+  }
+
+  async #replace(slot: Slot, drainTimeoutMs: number): Promise<boolean> {
+    const old = slot.current;
+    // An empty slot is being restarted anyway.
+    if (old === null || this.#phase !== "running") return this.#phase === "running";
+    const next = this.#fork(slot.index);
+    const result = await this.#started(next);
+    if (!result.ok) {
+      this.#options.log.error(
+        { worker: slot.index, cause: result.message },
+        "worker not replaced; the old one stays",
+      );
+      next.kill("deadline");
+      return false;
+    }
+    slot.current = next;
+    // The old one may have died meanwhile and be due for a restart that is not needed any more.
+    if (slot.restartTimer !== null) clearTimeout(slot.restartTimer);
+    slot.restartTimer = null;
+    this.#options.log.info({ worker: slot.index, pid: next.pid }, "worker replaced; the old one drains");
+    await this.#drained(old, drainTimeoutMs);
+    return true;
+  }
+
+  /** Drains one worker and resolves when it is gone. */
+  #drained(worker: WorkerProcess, timeoutMs: number): Promise<void> {
+    if (worker.state === "gone") return Promise.resolve();
+    return new Promise((resolve) => {
+      const deadline = setTimeout(() => worker.kill("deadline"), timeoutMs + drainGraceMs);
+      worker.whenGone(() => {
+        clearTimeout(deadline);
+        resolve();
+      });
+      this.#drainWorker(worker, timeoutMs);
+    });
+  }
+
+  #drainWorker(worker: WorkerProcess, timeoutMs: number): void {
+    // One that is not ready yet has no clients to tell.
+    if (worker.state === "starting") worker.kill("deadline");
+    if (worker.state !== "ready") return;
+    worker.state = "draining";
+    worker.send({ type: "drain", deadlineMs: timeoutMs });
+  }
+
+  #beginStopping(): void {
+    this.#phase = "stopping";
+    if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
+    for (const slot of this.#slots) {
+      if (slot.restartTimer !== null) clearTimeout(slot.restartTimer);
+      slot.restartTimer = null;
+    }
+  }
+
+  #empty(): Promise<void> {
+    if (this.#processes.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onEmpty.push(resolve);
+    });
+  }
+
+  /** Kills workers that have been silent for too long. */
+  #watch(): void {
+    const nowMs = performance.now();
+    // When this process itself stood still (stopped and continued, an overloaded machine), what the workers said is
+    // still unread, and their silence says nothing.
+    const wasAsleep = nowMs - this.#watchedMs > 2 * heartbeatIntervalMs;
+    this.#watchedMs = nowMs;
+    for (const worker of this.#processes) {
+      if (wasAsleep) worker.heardMs = nowMs;
+      const silentMs = nowMs - worker.heardMs;
+      const { stallTimeoutMs, startTimeoutMs } = this.#options;
+      const timeoutMs = worker.heardMs === worker.startedMs ? startTimeoutMs : stallTimeoutMs;
+      if (silentMs > timeoutMs && worker.state !== "draining") worker.kill("stalled");
+    }
+  }
+}
+
+function workerProblem(worker: WorkerProcess | null, nowMs: number): string | null {
+  if (worker === null) return "ended, waiting to be started again";
+  if (worker.state === "starting") return "starting";
+  const silentForMs = nowMs - worker.heardMs;
+  if (silentForMs > silenceMs) return `silent for ${Math.round(silentForMs / 1000)} s`;
+  return worker.status.ready ? null : (worker.status.reason ?? "not ready");
+}
+
+function describeEnd({ code, signal }: WorkerEnd): string {
+  return signal === null ? `exit code ${code}` : `signal ${signal}`;
+}

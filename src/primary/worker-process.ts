@@ -1,0 +1,115 @@
+/**
+ * One worker process as the primary sees it: typed messages in and out, its state, and one call when it is gone for
+ * good. Deliberately no policy: who is started, killed or replaced when is the supervisor's.
+ */
+import cluster, { type Worker } from "node:cluster";
+
+import type { PrimaryMessage, WorkerMessage } from "../base/worker-messages.ts";
+import type { Config } from "../config/schema.ts";
+import type { MetricsSnapshot } from "../metrics/snapshot.ts";
+
+export type WorkerState = "starting" | "ready" | "draining" | "gone";
+
+/** How a worker ended: an exit code, or the signal that ended it. */
+export interface WorkerEnd {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+/** Declared by what watches a worker. */
+export interface WorkerObserver {
+  onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void;
+  /** The process ended and everything it had sent was received. Once, and nothing follows. */
+  onGone(worker: WorkerProcess, end: WorkerEnd): void;
+}
+
+/** How long messages of a dead process may still be on their way. */
+const lastMessagesMs = 1000;
+
+/** A forked worker. */
+export class WorkerProcess {
+  readonly slot: number;
+  readonly startedMs: number;
+  state: WorkerState;
+  /** When the process said anything last. */
+  heardMs: number;
+  /** Null until it was ready. */
+  readyMs: number | null;
+  /** What it reported last about its own readiness. */
+  status: { readonly ready: boolean; readonly reason: string | null };
+  /** Why we killed it, if we did. */
+  killedBecause: "stalled" | "deadline" | null;
+  readonly #worker: Worker;
+  #whenGone: (() => void) | null = null;
+
+  /** Forks; `cluster.setupPrimary` was called before. */
+  constructor(slot: number, config: Config, observer: WorkerObserver) {
+    this.slot = slot;
+    this.startedMs = performance.now();
+    this.state = "starting";
+    this.heardMs = this.startedMs;
+    this.readyMs = null;
+    this.status = { ready: false, reason: "starting" };
+    this.killedBecause = null;
+    this.#worker = cluster.fork();
+    this.#observe(observer);
+    this.send({ type: "start", slot, config });
+  }
+
+  /** Number of the process, never used again for another. */
+  get id(): number {
+    return this.#worker.id;
+  }
+
+  get pid(): number | undefined {
+    return this.#worker.process.pid;
+  }
+
+  /**
+   * Sends a message; to a process whose channel is closed it sends nothing.
+   * @returns false when messages pile up because the process does not read.
+   */
+  send(message: PrimaryMessage<Config>): boolean {
+    if (!this.#worker.isConnected()) return true;
+    return this.#worker.process.send(message);
+  }
+
+  /** Ends the process now, whatever it is doing. */
+  kill(because: WorkerProcess["killedBecause"]): void {
+    this.killedBecause ??= because;
+    this.#worker.process.kill("SIGKILL");
+  }
+
+  /** Calls `callback` after the observer was told that the process is gone. The process is not gone yet. */
+  whenGone(callback: () => void): void {
+    this.#whenGone = callback;
+  }
+
+  #observe(observer: WorkerObserver): void {
+    const worker = this.#worker;
+    // A send to a process that died a moment ago; its exit follows and tells all there is to tell.
+    worker.on("error", () => {});
+    worker.on("message", (message: WorkerMessage<MetricsSnapshot>) => {
+      this.heardMs = performance.now();
+      if (this.state !== "gone") observer.onMessage(this, message);
+    });
+    worker.once("exit", (code, signal) => {
+      const gone = (): void => {
+        if (this.state === "gone") return;
+        this.state = "gone";
+        observer.onGone(this, { code, signal });
+        this.#whenGone?.();
+      };
+      // `exit` may come before the last messages, `disconnect` comes after them.
+      if (!worker.isConnected()) {
+        gone();
+        return;
+      }
+      const timer = setTimeout(gone, lastMessagesMs);
+      worker.once("disconnect", () => {
+        clearTimeout(timer);
+        gone();
+      });
+    });
+  }
+}
