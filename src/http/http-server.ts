@@ -1,0 +1,91 @@
+/**
+ * The node:http server behind the API: its limits and time limits, and what it says to bytes that are not HTTP.
+ * It never listens itself; the front door hands it sockets with `emit("connection", socket)`.
+ */
+import http from "node:http";
+import type { Socket } from "node:net";
+import { errorBody, type HttpErrorCode } from "./http-refusal.ts";
+import { securityHeaders } from "./security-headers.ts";
+
+/**
+ * Most header lines of a request. Node drops lines past `maxHeadersCount` without a word, and with them perhaps
+ * `Authorization` or `X-Forwarded-For`; so Node is told a higher number, and a request past ours is refused.
+ */
+export const headerLinesMax = 128;
+
+/**
+ * How often Node looks for connections past their time limit. Its default of 30 s would let a slow sender stay
+ * four times as long as it may.
+ */
+const timeoutCheckMs = 1000;
+
+/** Longer than the 60 s after which common load balancers drop an idle connection, so that they close first. */
+const keepAliveTimeoutMs = 65_000;
+
+export interface HttpServerOptions {
+  readonly headBytesMax: number;
+  /** From the first byte of a request to the end of its head. */
+  readonly headTimeoutMs: number;
+  /** From the first byte of a request to the end of its body. */
+  readonly requestTimeoutMs: number;
+}
+
+/** Creates the server with its time limits running */
+export function createHttpServer(options: HttpServerOptions, handler: http.RequestListener): http.Server {
+  const server = http.createServer(
+    {
+      maxHeaderSize: options.headBytesMax,
+      headersTimeout: options.headTimeoutMs,
+      requestTimeout: Math.max(options.headTimeoutMs, options.requestTimeoutMs),
+      connectionsCheckingInterval: timeoutCheckMs,
+      keepAliveTimeout: keepAliveTimeoutMs,
+    },
+    handler,
+  );
+  server.maxHeadersCount = headerLinesMax * 2;
+  // The body of an "Expect: 100-continue" request is invited by the route that wants it, after it judged the head.
+  server.on("checkContinue", (request, response) => server.emit("request", request, response));
+  // A server that never listens enforces no time limit until it believes that it does (measured on Node 20).
+  server.emit("listening");
+  return server;
+}
+
+/** True when the request has more header lines than are taken; some may already be lost. */
+export function hasTooManyHeaders(request: http.IncomingMessage): boolean {
+  return request.rawHeaders.length > headerLinesMax * 2;
+}
+
+/**
+ * Answers what Node's parser or its timeouts refused, and closes. There is no request to answer to, so the response is
+ * written by hand.
+ */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, code, message] = clientErrorAnswer(error.code ?? "");
+  const body = errorBody(code, message);
+  const head = [
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`,
+    "content-type: application/json; charset=utf-8",
+    `content-length: ${Buffer.byteLength(body)}`,
+    "connection: close",
+    ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
+  ];
+  // RFC 9112 §9.6: end, then destroy, so that the answer is not lost to a reset.
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+function clientErrorAnswer(code: string): [number, HttpErrorCode, string] {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return [408, "request_timeout", "the request came too slowly"];
+    case "HPE_HEADER_OVERFLOW":
+      return [431, "too_large", "the request's head is too large"];
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return [413, "too_large", "the body's chunk extensions are too large"];
+    default:
+      return [400, "bad_request", "this is not an HTTP/1.1 request that we can read"];
+  }
+}
