@@ -60,7 +60,9 @@ describe("RFC 8259: what is one JSON value", () => {
         const bytes = Buffer.from(text);
         expect(isJson(bytes)).toBe(true);
         const cut = bytes.subarray(0, at % bytes.length);
-        expect(isJson(cut)).toBe(cut.toString("utf8").includes("\ufffd") ? isJson(cut) : parses(cut.toString()));
+        expect(isJson(cut)).toBe(
+          cut.toString("utf8").includes("\ufffd") ? isJson(cut) : parses(cut.toString()),
+        );
         bytes[at % bytes.length] = byte;
         const changed = bytes.toString("utf8");
         if (Buffer.from(changed).equals(bytes)) expect(isJson(bytes)).toBe(parses(changed));
@@ -75,7 +77,9 @@ describe("members of an object", () => {
     const bytes = Buffer.from(text);
     const found = objectMembers(bytes);
     if (found === null) return null;
-    return Object.fromEntries([...found].map(([name, { start, end }]) => [name, bytes.toString("utf8", start, end)]));
+    return Object.fromEntries(
+      [...found].map(([name, { start, end }]) => [name, bytes.toString("utf8", start, end)]),
+    );
   };
 
   it("finds the exact bytes of each value", () => {
@@ -92,15 +96,29 @@ describe("members of an object", () => {
   });
 
   it("has no trouble with names that objects inherit", () => {
-    expect(objectMembers(Buffer.from('{"__proto__":1,"constructor":2}'))?.get("__proto__")).toEqual({ start: 13, end: 14 });
+    expect(objectMembers(Buffer.from('{"__proto__":1,"constructor":2}'))?.get("__proto__")).toEqual({
+      start: 13,
+      end: 14,
+    });
   });
 
-  it.each(["[]", "1", '"x"', "", "{", '{"a":1', '{"a":1}x', '{"a":1,}', '{"a"}', "{a:1}", '{"a":tru}', '{"a":1 "b":2}', "{}x"])(
-    "answers null to %j",
-    (text) => {
-      expect(members(text)).toBeNull();
-    },
-  );
+  it.each([
+    "[]",
+    "1",
+    '"x"',
+    "",
+    "{",
+    '{"a":1',
+    '{"a":1}x',
+    '{"a":1,}',
+    '{"a"}',
+    "{a:1}",
+    '{"a":tru}',
+    '{"a":1 "b":2}',
+    "{}x",
+  ])("answers null to %j", (text) => {
+    expect(members(text)).toBeNull();
+  });
 
   it("answers null to invalid UTF-8", () => {
     expect(objectMembers(Buffer.from("7b2261223a22ff227d", "hex"))).toBeNull();

@@ -1,0 +1,71 @@
+/**
+ * Finds the audience of a topic set. Sets are compared by an XOR hash first (a topic changes it in O(1)), then topic
+ * by topic, so a collision costs time and never mixes audiences.
+ */
+import { Audience } from "./audience.ts";
+import type { Variant } from "./entry.ts";
+import type { TopicLog } from "./topic-log.ts";
+
+export class AudienceRegistry {
+  readonly #byHash = new Map<string, Audience[]>();
+
+  /** An audience of exactly `topics`, made if there is none. */
+  findOrCreate(variant: Variant, classMs: number, topics: ReadonlySet<TopicLog>): Audience {
+    let hash = 0;
+    for (const log of topics) hash = (hash ^ log.hash) >>> 0;
+    const found = this.#find(variant, classMs, hash, topics);
+    if (found !== null) return found;
+    const audience = new Audience(variant, classMs);
+    for (const log of topics) audience.addTopic(log);
+    this.register(audience);
+    return audience;
+  }
+
+  /** Another registered audience with the same topics, or null. */
+  findTwin(audience: Audience): Audience | null {
+    return this.#find(audience.variant, audience.classMs, audience.hash, audience.topics);
+  }
+
+  register(audience: Audience): void {
+    const key = keyOf(audience.variant, audience.classMs, audience.hash, audience.topics.size);
+    const others = this.#byHash.get(key);
+    if (others === undefined) this.#byHash.set(key, [audience]);
+    else others.push(audience);
+    audience.isRegistered = true;
+  }
+
+  /** Takes it out before its set changes. */
+  unregister(audience: Audience): void {
+    if (!audience.isRegistered) return;
+    audience.isRegistered = false;
+    const key = keyOf(audience.variant, audience.classMs, audience.hash, audience.topics.size);
+    const others = this.#byHash.get(key) ?? [];
+    const rest = others.filter((other) => other !== audience);
+    if (rest.length === 0) this.#byHash.delete(key);
+    else this.#byHash.set(key, rest);
+  }
+
+  #find(
+    variant: Variant,
+    classMs: number,
+    hash: number,
+    topics: { readonly size: number; keys(): Iterable<TopicLog> },
+  ): Audience | null {
+    const candidates = this.#byHash.get(keyOf(variant, classMs, hash, topics.size));
+    if (candidates === undefined) return null;
+    for (const candidate of candidates) {
+      let isSame = true;
+      for (const log of topics.keys()) {
+        if (candidate.topics.has(log)) continue;
+        isSame = false;
+        break;
+      }
+      if (isSame) return candidate;
+    }
+    return null;
+  }
+}
+
+function keyOf(variant: Variant, classMs: number, hash: number, size: number): string {
+  return `${variant} ${classMs} ${size} ${hash}`;
+}

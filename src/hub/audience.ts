@@ -1,0 +1,92 @@
+/**
+ * Readers with the same topics, variant and rate class. A publication is appended to its topic's audiences, not to
+ * their readers; at a flush the pending entries are sealed into one buffer that goes to every member with one write.
+ * A connection whose topics are all its own is an audience of one: the same code.
+ */
+import type { Entry, Variant } from "./entry.ts";
+import type { Membership } from "./reader.ts";
+import type { AudienceTopic, TopicLog } from "./topic-log.ts";
+
+export class Audience {
+  readonly variant: Variant;
+  readonly classMs: number;
+  readonly topics = new Map<TopicLog, AudienceTopic>();
+  /** XOR of the topics' hashes. */
+  hash = 0;
+  /** All memberships, lagging ones included. */
+  readerCount = 0;
+  readonly members: Membership[] = [];
+  readonly joining: Membership[] = [];
+  /** Lagging members of a timed class whose socket drained: they catch up at the next flush, not before their time. */
+  readonly returning: Membership[] = [];
+  /** What the members have not been given yet, ascending by `order` but for replaced values of `latest` topics. */
+  pending: Entry[] = [];
+  /** The topics of `pending`, at the same places. */
+  pendingTopics: AudienceTopic[] = [];
+  /** Members have been given everything up to this `order`. */
+  flushedOrder = 0;
+  flushedMs = Number.NEGATIVE_INFINITY;
+  isScheduled = false;
+  /** When its set last changed in place. */
+  changedMs = 0;
+  /** Whether others with the same set can find it. */
+  isRegistered = false;
+
+  constructor(variant: Variant, classMs: number) {
+    this.variant = variant;
+    this.classMs = classMs;
+  }
+
+  addTopic(log: TopicLog): void {
+    this.topics.set(log, log.addAudience(this));
+    this.hash = (this.hash ^ log.hash) >>> 0;
+  }
+
+  removeTopic(log: TopicLog): void {
+    const member = this.topics.get(log);
+    if (member === undefined) return;
+    this.topics.delete(log);
+    log.removeAudience(member);
+    this.hash = (this.hash ^ log.hash) >>> 0;
+    if (this.pendingTopics.includes(member)) this.#dropPending(member);
+  }
+
+  /** Appends a publication. Returns how many values it replaced for how many readers: the conflated count. */
+  append(member: AudienceTopic, entry: Entry): number {
+    const readers = this.members.length + this.joining.length;
+    if (readers === 0) return 0;
+    if (member.log.topic.delivery === "latest") {
+      if (member.pendingIndex !== -1) {
+        this.pending[member.pendingIndex] = entry;
+        return readers;
+      }
+      member.pendingIndex = this.pending.length;
+    }
+    this.pending.push(entry);
+    this.pendingTopics.push(member);
+    return 0;
+  }
+
+  /** Takes the pending entries out. */
+  takePending(): Entry[] {
+    const entries = this.pending;
+    for (const member of this.pendingTopics) member.pendingIndex = -1;
+    this.pending = [];
+    this.pendingTopics = [];
+    return entries;
+  }
+
+  #dropPending(dropped: AudienceTopic): void {
+    const entries = this.pending;
+    const topics = this.pendingTopics;
+    this.pending = [];
+    this.pendingTopics = [];
+    for (const [index, member] of topics.entries()) {
+      if (member === dropped) continue;
+      if (member.pendingIndex !== -1) member.pendingIndex = this.pending.length;
+      // The two lists have the same length.
+      this.pending.push(entries[index] as Entry);
+      this.pendingTopics.push(member);
+    }
+  }
+}

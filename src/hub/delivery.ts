@@ -1,0 +1,244 @@
+/**
+ * How entries reach readers: the flush of an audience, the private reads of those who join or return, and the
+ * verdict that a reader lags. A lagging reader owns no queue: it leaves with a cursor and later reads the logs.
+ */
+import { Slab } from "../codec/slab.ts";
+import type { Audience } from "./audience.ts";
+import { catchUpSlice } from "./catch-up.ts";
+import type { Entry } from "./entry.ts";
+import type { HubCounters } from "./hub-counters.ts";
+import type { Membership, Reader } from "./reader.ts";
+import { seal } from "./seal.ts";
+import type { TopicLog } from "./topic-log.ts";
+
+/** Room for the sealed batches of a flush. 256 KiB holds 1,000 quotes; a larger batch gets a buffer of its own. */
+const slabBytes = 262_144;
+const none: readonly Entry[] = [];
+
+export class Delivery {
+  /** The newest entry's `order`. */
+  order = 0;
+  /** True while an audience is being flushed: nobody joins or leaves then. */
+  isFlushing = false;
+  readonly #counters: HubCounters;
+  readonly #catchUpBytesMax: number;
+  readonly #slab = new Slab(slabBytes);
+
+  constructor(counters: HubCounters, catchUpBytesMax: number) {
+    this.#counters = counters;
+    this.#catchUpBytesMax = catchUpBytesMax;
+  }
+
+  /** Gives the audience's pending entries to all who are in it. */
+  flush(audience: Audience, nowMs: number): void {
+    const previousOrder = audience.flushedOrder;
+    const entries = audience.takePending();
+    audience.flushedOrder = this.order;
+    audience.flushedMs = nowMs;
+    this.#counters.flushes += 1;
+    this.isFlushing = true;
+    if (entries.length > 0 && audience.members.length > 0)
+      this.#flushMembers(audience, entries, previousOrder);
+    if (audience.joining.length > 0) {
+      for (const membership of audience.joining.splice(0)) this.#flushJoining(membership, entries);
+    }
+    if (audience.returning.length > 0) {
+      for (const membership of audience.returning.splice(0)) {
+        membership.index = -1;
+        this.catchUp(membership);
+      }
+    }
+    this.isFlushing = false;
+  }
+
+  /**
+   * Gives the reader, on its own, all that was published until now. False when it lags: `drained` will follow.
+   * What it then asks for starts from here, with nothing missing and nothing twice.
+   */
+  settle(reader: Reader): boolean {
+    for (const membership of reader.memberships) {
+      if (!reader.sink.isWritable) return false;
+      if (membership.state === "lagging") {
+        if (!this.catchUp(membership)) return false;
+        continue;
+      }
+      const audience = membership.audience;
+      if (membership.state === "member") {
+        if (audience.pending.length === 0) continue;
+        this.detach(membership);
+        membership.cursor = Math.max(membership.cursor, audience.flushedOrder);
+      } else this.detach(membership);
+      if (!this.#giveOwn(membership, audience.pending)) return false;
+      this.attach(membership);
+    }
+    return reader.sink.isWritable;
+  }
+
+  /**
+   * Lets a lagging reader read the logs from its cursor. True when it has everything and is back in its audience;
+   * false when the socket is full again or the reader was closed for a gap.
+   */
+  catchUp(membership: Membership): boolean {
+    const reader = membership.reader;
+    const audience = membership.audience;
+    for (;;) {
+      if (!reader.sink.isWritable) return false;
+      const slice = catchUpSlice(membership, this.order, this.#catchUpBytesMax);
+      if (slice === null) {
+        this.#counters.historyGaps += 1;
+        reader.sink.closeForGap();
+        return false;
+      }
+      membership.cursor = slice.cursor;
+      this.#counters.conflated += slice.conflated;
+      this.#counters.overruns += slice.overruns;
+      this.#counters.lostEvents += slice.events.length;
+      if (slice.entries.length > 0 || slice.events.length > 0) {
+        const bytes = seal(slice.entries, audience.variant, slice.events, this.#slab);
+        if (this.#write(reader, bytes, slice.entries.length)) this.#slab.release(bytes);
+      }
+      if (slice.cursor >= this.order) break;
+    }
+    if (!reader.sink.isWritable) return false;
+    this.detach(membership);
+    this.attach(membership);
+    return true;
+  }
+
+  /** Puts a membership that has been given everything up to now into its audience's lists. */
+  attach(membership: Membership): void {
+    const audience = membership.audience;
+    const list = audience.pending.length === 0 ? audience.members : audience.joining;
+    membership.state = list === audience.members ? "member" : "joining";
+    membership.cursor = this.order;
+    membership.index = list.length;
+    list.push(membership);
+  }
+
+  /** Takes a membership out of its audience's lists. */
+  detach(membership: Membership): void {
+    const audience = membership.audience;
+    const list =
+      membership.state === "member"
+        ? audience.members
+        : membership.state === "joining"
+          ? audience.joining
+          : audience.returning;
+    if (membership.index !== -1) {
+      const last = list.pop();
+      if (last !== undefined && last !== membership) {
+        list[membership.index] = last;
+        last.index = membership.index;
+      }
+      membership.index = -1;
+    }
+    if (membership.state === "lagging") this.#endLag(membership);
+  }
+
+  /** Gives a reader an entry that the rest of the audience does not get, in order with what is pending. */
+  giveExtra(membership: Membership, entry: Entry, extrasMax: number): boolean {
+    if (membership.state === "member") {
+      const audience = membership.audience;
+      this.detach(membership);
+      membership.state = "joining";
+      membership.cursor = Math.max(membership.cursor, audience.flushedOrder);
+      membership.index = audience.joining.length;
+      audience.joining.push(membership);
+    }
+    membership.extras ??= [];
+    if (membership.extras.length >= extrasMax) return false;
+    membership.extras.push(entry);
+    return true;
+  }
+
+  /** Writes frames that are no publications. */
+  writeEvent(reader: Reader, bytes: Uint8Array): void {
+    this.#counters.lostEvents += 1;
+    this.#write(reader, bytes, 0);
+  }
+
+  #flushMembers(audience: Audience, entries: readonly Entry[], previousOrder: number): void {
+    const members = audience.members;
+    const bytes = seal(entries, audience.variant, [], this.#slab);
+    let isTakenByAll = true;
+    // From the end: a member that lags leaves, and the last takes its place.
+    for (let index = members.length - 1; index >= 0; index -= 1) {
+      // Within bounds: the list only shrinks behind `index`.
+      const membership = members[index] as Membership;
+      if (!membership.reader.sink.isWritable) {
+        this.#beginLag(membership, Math.max(membership.cursor, previousOrder), entries);
+        continue;
+      }
+      if (this.#write(membership.reader, bytes, entries.length)) continue;
+      isTakenByAll = false;
+      this.#beginLag(membership, this.order, none);
+    }
+    if (isTakenByAll) this.#slab.release(bytes);
+  }
+
+  #flushJoining(membership: Membership, pending: readonly Entry[]): void {
+    membership.index = -1;
+    if (this.#giveOwn(membership, pending)) this.attach(membership);
+  }
+
+  /** Writes what a detached, not lagging membership has not got of `pending`, and its extras. False: it lags now. */
+  #giveOwn(membership: Membership, pending: readonly Entry[]): boolean {
+    const entries = pending.filter((entry) => entry.order > membership.cursor);
+    if (membership.extras !== null) {
+      entries.push(...membership.extras);
+      entries.sort((left, right) => left.order - right.order);
+    }
+    const reader = membership.reader;
+    if (entries.length === 0 && reader.sink.isWritable) return true;
+    if (!reader.sink.isWritable) {
+      this.#beginLag(membership, membership.cursor, entries);
+      return false;
+    }
+    membership.extras = null;
+    const bytes = seal(entries, membership.audience.variant, [], this.#slab);
+    if (this.#write(reader, bytes, entries.length)) {
+      this.#slab.release(bytes);
+      return true;
+    }
+    this.#beginLag(membership, this.order, none);
+    return false;
+  }
+
+  #write(reader: Reader, bytes: Uint8Array, deliveries: number): boolean {
+    this.#counters.writes += 1;
+    this.#counters.deliveries += deliveries;
+    this.#counters.bytesOut += bytes.length;
+    return reader.sink.write(bytes);
+  }
+
+  /** @param undelivered what it has not been given of the arrivals up to now. */
+  #beginLag(membership: Membership, cursor: number, undelivered: readonly Entry[]): void {
+    this.detach(membership);
+    membership.state = "lagging";
+    membership.cursor = cursor;
+    const reader = membership.reader;
+    const accounted = new Map<TopicLog, number>();
+    for (const log of membership.audience.topics.keys()) {
+      const untold = log.leftOut - (log.leftOutCorrections.get(reader) ?? 0);
+      accounted.set(log, log.arrived - untold);
+    }
+    for (const { log } of undelivered) accounted.set(log, (accounted.get(log) ?? 0) - 1);
+    membership.accounted = accounted;
+    reader.laggingCount += 1;
+    if (reader.laggingCount === 1) this.#counters.laggingReaders += 1;
+  }
+
+  #endLag(membership: Membership): void {
+    const reader = membership.reader;
+    for (const log of membership.accounted?.keys() ?? []) {
+      // Everything up to now was delivered or told.
+      if (log.leftOut > 0) log.leftOutCorrections.set(reader, log.leftOut);
+      else log.leftOutCorrections.delete(reader);
+    }
+    membership.accounted = null;
+    membership.extras = null;
+    membership.state = "joining";
+    reader.laggingCount -= 1;
+    if (reader.laggingCount === 0) this.#counters.laggingReaders -= 1;
+  }
+}

@@ -1,0 +1,30 @@
+import { PlainHistogram } from "../base/plain-histogram.ts";
+
+/** What the hub counts, as plain numbers that the metrics read. Gauges say so. */
+export class HubCounters {
+  /** Gauge: topics that are open or opening. */
+  topics = 0;
+  /** Gauge: topic subscriptions of all readers. */
+  subscriptions = 0;
+  /** Gauge: distinct sets of readers. */
+  audiences = 0;
+  publications = 0;
+  /** Publications handed to a connection, one for each reader. */
+  deliveries = 0;
+  /** Writes to connections; deliveries / writes is how many share one system call. */
+  writes = 0;
+  bytesOut = 0;
+  flushes = 0;
+  /** Gauge: readers whose last write the kernel has not taken. */
+  laggingReaders = 0;
+  /** Values of `latest` topics that a newer one replaced before they were delivered, one for each reader. */
+  conflated = 0;
+  /** Publications of `sample` topics that were left out, one for each topic and worker. */
+  sampledOut = 0;
+  lostEvents = 0;
+  /** Readers of `every` topics that were closed because what they missed is out of reach (4003). */
+  historyGaps = 0;
+  /** Publications of `every` topics without history that a slow reader missed and was told of. */
+  overruns = 0;
+  readonly flushDurationMs = new PlainHistogram([0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 250]);
+}

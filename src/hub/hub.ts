@@ -1,0 +1,499 @@
+/**
+ * The heart of a worker: which readers want which topics, what each topic's newest publications are, and who must be
+ * given what at the next turn. In memory and synchronous; knows no socket, timer, clock or promise. Its owner passes
+ * the time in and calls `turn` when `wake` asks for it.
+ */
+import { AudienceRegistry } from "./audience-registry.ts";
+import type { Audience } from "./audience.ts";
+import { Delivery } from "./delivery.ts";
+import { DueQueue } from "./due-queue.ts";
+import type { Entry, Variant } from "./entry.ts";
+import { HubCounters } from "./hub-counters.ts";
+import { LostEvents } from "./lost-events.ts";
+import { Membership, Reader } from "./reader.ts";
+import type { ReaderSink } from "./reader.ts";
+import { TopicLog } from "./topic-log.ts";
+import type { HubTopic } from "./topic-log.ts";
+
+/** Where topics come from: the broker, through the worker. Never calls back from within these. */
+export interface TopicSource {
+  open(topic: HubTopic): void;
+  close(topic: string): void;
+}
+
+export interface HubOptions {
+  /** Publications that each `every` or `sample` topic keeps for those who fall behind. */
+  readonly ringMessagesMax: number;
+  /** How long a topic that nobody wants stays open, so that page reloads do not flap. */
+  readonly lingerMs: number;
+  /** How long a request waits for the broker to open its topics. */
+  readonly openTimeoutMs: number;
+  /** Most bytes that a returning reader is given in one write. */
+  readonly catchUpBytesMax: number;
+  /** Uniform in [0, 1); tests pass their own. */
+  readonly random: () => number;
+  /** Asks for a `turn` at `dueMs`, or before. */
+  readonly wake: (dueMs: number) => void;
+}
+
+/** A topic that a reader asks for, and how often it wants it (only `latest` topics have a rate). */
+export interface Wish {
+  readonly log: TopicLog;
+  readonly classMs: number;
+}
+
+/** A position as the broker names it. */
+interface LogPosition {
+  readonly epoch: string;
+  readonly seq: number;
+}
+
+/** A request for topics that are not all open yet. */
+export interface OpenRequest {
+  /** Nobody is interested any longer: `done` will not be called. */
+  cancel(): void;
+}
+
+interface Waiter {
+  missing: number;
+  finish: (() => void) | null;
+}
+
+/** After its last change, how long a set rests before the hub looks for others with the same set. */
+const settleMs = 1000;
+/** `lost` events of a topic are at least this far apart. */
+const lostIntervalMs = 1000;
+/** Writes that fit in a millisecond of a turn's budget: one costs 5 to 10 µs. */
+const writesPerMs = 100;
+
+export class Hub {
+  readonly counters = new HubCounters();
+  /** Least time between two flushes of an audience that wants everything at once; the worker widens it under load. */
+  windowMs = 0;
+  readonly #options: HubOptions;
+  readonly #source: TopicSource;
+  readonly #logs = new Map<string, TopicLog>();
+  readonly #waiters = new Map<TopicLog, Waiter[]>();
+  readonly #readers = new Map<string, Reader>();
+  readonly #registry = new AudienceRegistry();
+  readonly #delivery: Delivery;
+  readonly #lost: LostEvents;
+  readonly #due = new DueQueue<Audience>();
+  readonly #later = new DueQueue<() => void>();
+  /** Readers that went while an audience was being flushed. */
+  readonly #removed: Reader[] = [];
+  #nowMs = 0;
+
+  constructor(options: HubOptions, source: TopicSource) {
+    this.#options = options;
+    this.#source = source;
+    this.#delivery = new Delivery(this.counters, options.catchUpBytesMax);
+    this.#lost = new LostEvents(this.#delivery);
+  }
+
+  // ---- topics, as the broker tells them ----
+
+  /** The broker has opened a topic. `entries` are the newest ones, oldest first, up to `position`. */
+  opened(
+    name: string,
+    position: LogPosition | null,
+    entries: Iterable<{ readonly seq: number; readonly data: Uint8Array }>,
+    nowMs: number,
+  ): void {
+    const log = this.#logs.get(name);
+    if (log === undefined || log.isOpen) return;
+    this.#nowMs = nowMs;
+    for (const { seq, data } of entries) log.keep(log.arrive(this.#nextOrder(), seq, data, null, nowMs));
+    log.epoch = position?.epoch ?? null;
+    log.seq = position?.seq ?? 0;
+    log.isOpen = true;
+    const waiters = this.#waiters.get(log) ?? [];
+    this.#waiters.delete(log);
+    for (const waiter of waiters) {
+      waiter.missing -= 1;
+      if (waiter.missing === 0) waiter.finish?.();
+    }
+  }
+
+  /**
+   * A publication has arrived. Cost: one entry, one append per audience of the topic; nothing per reader.
+   * @param data kept: do not change. @param origin id of the publishing connection.
+   */
+  publish(name: string, seq: number, data: Uint8Array, origin: string | null, nowMs: number): void {
+    const log = this.#logs.get(name);
+    if (log === undefined || !log.isOpen) return;
+    this.#nowMs = nowMs;
+    this.counters.publications += 1;
+    const entry = log.arrive(this.#nextOrder(), seq, data, origin, nowMs);
+    if (log.sampler !== null && !log.sampler.take(nowMs)) {
+      this.#leaveOut(log, 1);
+      this.#giveToSender(entry);
+      return;
+    }
+    log.keep(entry);
+    if (log.sampler !== null) this.#saveForLaggingSender(entry);
+    for (const member of log.audiences) {
+      this.counters.conflated += member.audience.append(member, entry);
+      if (member.audience.pending.length > 0) this.#schedule(member.audience);
+    }
+  }
+
+  /**
+   * Publications between the last one and `position` cannot be had. Readers of an `every` topic are closed and
+   * resume; those of a `sample` topic are told when the number is known; `latest` goes on.
+   */
+  gap(name: string, position: LogPosition, lostCount: number | null, nowMs: number): void {
+    const log = this.#logs.get(name);
+    if (log === undefined) return;
+    this.#nowMs = nowMs;
+    const isNewEpoch = log.epoch !== position.epoch;
+    log.epoch = position.epoch;
+    log.seq = position.seq;
+    if (log.topic.delivery === "every") {
+      log.clear(this.#delivery.order);
+      for (const reader of readersOf(log)) {
+        this.counters.historyGaps += 1;
+        reader.sink.closeForGap();
+      }
+      return;
+    }
+    if (isNewEpoch) log.clear(this.#delivery.order);
+    if (log.sampler !== null && lostCount !== null) {
+      log.arrived += lostCount;
+      this.#leaveOut(log, lostCount);
+    }
+  }
+
+  // ---- readers, as sessions ask ----
+
+  addReader(id: string, sink: ReaderSink, variant: Variant): Reader {
+    const reader = new Reader(id, sink, variant);
+    this.#readers.set(id, reader);
+    return reader;
+  }
+
+  /** The connection is gone. Idempotent; may be called from within a sink's `write`. */
+  remove(reader: Reader, nowMs: number): void {
+    if (reader.isRemoved) return;
+    reader.isRemoved = true;
+    this.#nowMs = nowMs;
+    this.#readers.delete(reader.id);
+    if (this.#delivery.isFlushing) this.#removed.push(reader);
+    else this.#leaveAll(reader);
+  }
+
+  /**
+   * Wants topics open. `done` is called once, as soon as all of them are (perhaps at once), or after the timeout;
+   * `null` stands for a topic that did not open in time. Whoever wants publications calls `change` from within `done`.
+   */
+  open(topics: readonly HubTopic[], nowMs: number, done: (logs: (TopicLog | null)[]) => void): OpenRequest {
+    this.#nowMs = nowMs;
+    const logs = topics.map((topic) => this.#logs.get(topic.name) ?? this.#create(topic));
+    const closed = new Set(logs.filter((log) => !log.isOpen));
+    for (const log of logs) log.waiting += 1;
+    const waiter: Waiter = { missing: closed.size, finish: null };
+    const end = (): void => {
+      waiter.finish = null;
+      for (const log of logs) {
+        log.waiting -= 1;
+        this.#noteInterest(log);
+      }
+    };
+    const finish = (): void => {
+      done(logs.map((log) => (log.isOpen ? log : null)));
+      end();
+    };
+    waiter.finish = finish;
+    if (closed.size === 0) {
+      finish();
+      return { cancel: () => undefined };
+    }
+    for (const log of closed) {
+      const waiters = this.#waiters.get(log);
+      if (waiters === undefined) this.#waiters.set(log, [waiter]);
+      else waiters.push(waiter);
+    }
+    this.#after(this.#options.openTimeoutMs, () => waiter.finish?.());
+    return {
+      cancel: () => {
+        if (waiter.finish !== null) end();
+      },
+    };
+  }
+
+  /**
+   * Gives the reader all that was published for it until now. True: what it is told next, and what it is given after
+   * the next `change`, begins here. False: its socket is full; ask again after `drained`.
+   */
+  settle(reader: Reader): boolean {
+    return this.#delivery.settle(reader);
+  }
+
+  /**
+   * Changes what a settled reader reads. Publications from now on are delivered; a topic that it already reads
+   * changes its rate. Cost: O(topics changed) for a reader with a set of its own, O(its topics) when it leaves a
+   * shared one.
+   */
+  change(reader: Reader, wishes: readonly Wish[], unwanted: readonly TopicLog[], nowMs: number): void {
+    if (reader.isRemoved) return;
+    this.#nowMs = nowMs;
+    const added = new Map<number, TopicLog[]>();
+    const removed = new Map<number, TopicLog[]>();
+    for (const log of unwanted) {
+      const membership = reader.membershipFor(log);
+      if (membership === null) continue;
+      append(removed, membership.audience.classMs, log);
+      log.leftOutCorrections.delete(reader);
+    }
+    for (const { log, classMs } of wishes) {
+      const before = reader.membershipFor(log);
+      if (before?.audience.classMs === classMs) continue;
+      if (before !== null) append(removed, before.audience.classMs, log);
+      else if (log.leftOut > 0) log.leftOutCorrections.set(reader, log.leftOut);
+      append(added, classMs, log);
+    }
+    const classes = new Set([...removed.keys(), ...added.keys()]);
+    for (const classMs of classes) {
+      this.#changeClass(reader, classMs, added.get(classMs) ?? [], removed.get(classMs) ?? []);
+    }
+  }
+
+  /** The log of a topic that is open, or null. */
+  find(name: string): TopicLog | null {
+    const log = this.#logs.get(name);
+    return log !== undefined && log.isOpen ? log : null;
+  }
+
+  /** The socket has taken all that was written. A lagging reader catches up. */
+  drained(reader: Reader, nowMs: number): void {
+    if (reader.isRemoved || reader.laggingCount === 0) return;
+    this.#nowMs = nowMs;
+    for (const membership of [...reader.memberships]) {
+      if (membership.state !== "lagging" || membership.index !== -1) continue;
+      const { audience } = membership;
+      if (audience.classMs === 0) {
+        this.#delivery.catchUp(membership);
+        continue;
+      }
+      membership.index = audience.returning.length;
+      audience.returning.push(membership);
+      this.#schedule(audience);
+    }
+  }
+
+  // ---- time ----
+
+  /**
+   * Does what is due: flushes, `lost` events, timeouts. Stops after about `budgetMs` of writing, so that reading,
+   * accepting and heartbeats go on. Returns when it next wants to run: `nowMs` for at once, Infinity for never.
+   */
+  turn(nowMs: number, budgetMs: number): number {
+    this.#nowMs = nowMs;
+    for (let action = this.#later.pop(nowMs); action !== null; action = this.#later.pop(nowMs)) action();
+    const writesMax = this.counters.writes + budgetMs * writesPerMs;
+    for (let audience = this.#due.pop(nowMs); audience !== null; audience = this.#due.pop(nowMs)) {
+      audience.isScheduled = false;
+      if (audience.readerCount === 0) continue;
+      this.#delivery.flush(audience, nowMs);
+      for (const reader of this.#removed.splice(0)) this.#leaveAll(reader);
+      if (this.counters.writes >= writesMax) break;
+    }
+    return Math.max(nowMs, Math.min(this.#due.nextMs, this.#later.nextMs));
+  }
+
+  // ---- below: how it is done ----
+
+  #nextOrder(): number {
+    this.#delivery.order += 1;
+    return this.#delivery.order;
+  }
+
+  #create(topic: HubTopic): TopicLog {
+    const log = new TopicLog(topic, this.#options.ringMessagesMax, this.#options.random);
+    this.#logs.set(topic.name, log);
+    this.counters.topics += 1;
+    this.#source.open(topic);
+    return log;
+  }
+
+  /** Starts or ends the time after which an unwanted topic is closed. */
+  #noteInterest(log: TopicLog): void {
+    if (log.audiences.length > 0 || log.waiting > 0) {
+      log.idleSinceMs = null;
+      return;
+    }
+    if (log.idleSinceMs !== null) return;
+    const since = this.#nowMs;
+    log.idleSinceMs = since;
+    this.#after(this.#options.lingerMs, () => {
+      if (log.idleSinceMs !== since) return;
+      log.idleSinceMs = null;
+      this.#logs.delete(log.topic.name);
+      this.counters.topics -= 1;
+      this.#source.close(log.topic.name);
+    });
+  }
+
+  #after(delayMs: number, action: () => void): void {
+    const dueMs = this.#nowMs + delayMs;
+    this.#later.push(dueMs, action);
+    this.#options.wake(dueMs);
+  }
+
+  #schedule(audience: Audience): void {
+    if (audience.isScheduled) return;
+    audience.isScheduled = true;
+    const spacingMs = audience.classMs === 0 ? this.windowMs : audience.classMs;
+    const dueMs = Math.max(this.#nowMs, audience.flushedMs + spacingMs);
+    this.#due.push(dueMs, audience);
+    this.#options.wake(dueMs);
+  }
+
+  #leaveOut(log: TopicLog, count: number): void {
+    this.counters.sampledOut += count;
+    log.leftOut += count;
+    this.#scheduleLost(log);
+  }
+
+  #scheduleLost(log: TopicLog): void {
+    if (log.isLostScheduled) return;
+    log.isLostScheduled = true;
+    this.#after(lostIntervalMs, () => {
+      log.isLostScheduled = false;
+      if (this.#lost.tell(log)) this.#scheduleLost(log);
+    });
+  }
+
+  /** A sender always gets its own message, also one that was left out for the others. */
+  #giveToSender(entry: Entry): void {
+    if (entry.origin === null) return;
+    const reader = this.#readers.get(entry.origin);
+    const membership = reader?.membershipFor(entry.log) ?? null;
+    if (reader === undefined || membership === null) return;
+    const isLagging = membership.state === "lagging";
+    if (!this.#delivery.giveExtra(membership, entry, this.#options.ringMessagesMax)) return;
+    if (isLagging) return;
+    const { leftOutCorrections } = entry.log;
+    leftOutCorrections.set(reader, (leftOutCorrections.get(reader) ?? 0) + 1);
+    this.#schedule(membership.audience);
+  }
+
+  /** The ring may move past a sender that lags; its own message waits for it. */
+  #saveForLaggingSender(entry: Entry): void {
+    if (entry.origin === null) return;
+    const membership = this.#readers.get(entry.origin)?.membershipFor(entry.log) ?? null;
+    if (membership?.state !== "lagging") return;
+    this.#delivery.giveExtra(membership, entry, this.#options.ringMessagesMax);
+  }
+
+  #changeClass(
+    reader: Reader,
+    classMs: number,
+    added: readonly TopicLog[],
+    removed: readonly TopicLog[],
+  ): void {
+    const membership = reader.membershipOf(classMs);
+    this.counters.subscriptions += added.length - removed.length;
+    if (membership !== null && membership.audience.readerCount === 1) {
+      this.#changeInPlace(membership, added, removed);
+    } else {
+      const wanted = new Set(membership?.audience.topics.keys());
+      for (const log of removed) wanted.delete(log);
+      for (const log of added) wanted.add(log);
+      if (membership !== null) this.#leave(membership);
+      if (wanted.size > 0) this.#join(reader, this.#find(reader.variant, classMs, wanted));
+    }
+    for (const log of added) this.#noteInterest(log);
+    for (const log of removed) this.#noteInterest(log);
+  }
+
+  /** A set that one reader has for itself changes without a search: 1,024 subscribes in a row cost 1,024 steps. */
+  #changeInPlace(membership: Membership, added: readonly TopicLog[], removed: readonly TopicLog[]): void {
+    const { audience } = membership;
+    this.#registry.unregister(audience);
+    // The reader is settled: what its new topics had before is not its own, also not if it lags at the next flush.
+    membership.cursor = this.#delivery.order;
+    for (const log of removed) audience.removeTopic(log);
+    for (const log of added) audience.addTopic(log);
+    if (audience.topics.size === 0) {
+      this.#leave(membership);
+      return;
+    }
+    const changedMs = this.#nowMs;
+    audience.changedMs = changedMs;
+    this.#after(settleMs, () => {
+      if (audience.changedMs === changedMs && !audience.isRegistered) this.#settleSet(audience);
+    });
+  }
+
+  /** A set has rested: share it with those who have the same, or let others find it. */
+  #settleSet(audience: Audience): void {
+    if (audience.readerCount === 0) return;
+    const twin = this.#registry.findTwin(audience);
+    const membership = audience.members[0];
+    if (twin === null || membership === undefined) {
+      this.#registry.register(audience);
+      return;
+    }
+    if (!this.#delivery.settle(membership.reader)) {
+      this.#after(settleMs, () => {
+        if (!audience.isRegistered) this.#settleSet(audience);
+      });
+      return;
+    }
+    const { reader } = membership;
+    this.#leave(membership);
+    this.#join(reader, twin);
+  }
+
+  #find(variant: Variant, classMs: number, topics: ReadonlySet<TopicLog>): Audience {
+    const audience = this.#registry.findOrCreate(variant, classMs, topics);
+    if (audience.readerCount === 0) this.counters.audiences += 1;
+    return audience;
+  }
+
+  #join(reader: Reader, audience: Audience): void {
+    const membership = new Membership(reader, audience);
+    reader.memberships.push(membership);
+    audience.readerCount += 1;
+    this.#delivery.attach(membership);
+  }
+
+  #leave(membership: Membership): void {
+    const { reader, audience } = membership;
+    this.#delivery.detach(membership);
+    reader.memberships.splice(reader.memberships.indexOf(membership), 1);
+    audience.readerCount -= 1;
+    if (audience.readerCount > 0) return;
+    this.counters.audiences -= 1;
+    this.#registry.unregister(audience);
+    for (const log of [...audience.topics.keys()]) {
+      audience.removeTopic(log);
+      this.#noteInterest(log);
+    }
+  }
+
+  #leaveAll(reader: Reader): void {
+    this.counters.subscriptions -= reader.topicCount;
+    for (const membership of [...reader.memberships]) {
+      for (const log of membership.audience.topics.keys()) log.leftOutCorrections.delete(reader);
+      this.#leave(membership);
+    }
+  }
+}
+
+/** The readers of a topic that do not lag; those who do find the gap when they read the log. */
+function readersOf(log: TopicLog): Reader[] {
+  const readers: Reader[] = [];
+  for (const { audience } of log.audiences) {
+    for (const { reader } of audience.members) readers.push(reader);
+    for (const { reader } of audience.joining) readers.push(reader);
+  }
+  return readers;
+}
+
+function append<Key, Item>(lists: Map<Key, Item[]>, key: Key, item: Item): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [item]);
+  else list.push(item);
+}

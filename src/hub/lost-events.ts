@@ -1,0 +1,43 @@
+/**
+ * Tells the readers of a `sample` topic, at most once a second, how many publications were left out. The number is
+ * the same for all but those who joined since the last event, or got a message of their own that the others did not.
+ */
+import type { Delivery } from "./delivery.ts";
+import type { Reader } from "./reader.ts";
+import type { TopicLog } from "./topic-log.ts";
+
+export class LostEvents {
+  readonly #delivery: Delivery;
+
+  constructor(delivery: Delivery) {
+    this.#delivery = delivery;
+  }
+
+  /** Returns true when somebody could not be told now, so that the rest must be told later. */
+  tell(log: TopicLog): boolean {
+    let isRestLeft = false;
+    const { leftOut } = log;
+    const corrections = new Map(log.leftOutCorrections);
+    log.leftOut = 0;
+    log.leftOutCorrections.clear();
+    for (const { audience } of log.audiences) {
+      const frames = new Map<number, Uint8Array | null>();
+      // Copies, since a write may end a reader.
+      for (const membership of [...audience.members, ...audience.joining]) {
+        const { reader } = membership;
+        const count = leftOut - (corrections.get(reader) ?? 0);
+        if (count <= 0 || reader.isRemoved) continue;
+        if (!reader.sink.isWritable) {
+          // Not told now: the next event tells this too.
+          log.leftOutCorrections.set(reader, -count);
+          isRestLeft = true;
+          continue;
+        }
+        const frame = frames.get(count) ?? reader.sink.lostFrame(log.topic.name, count, "sampled");
+        frames.set(count, frame);
+        if (frame !== null) this.#delivery.writeEvent(reader, frame);
+      }
+    }
+    return isRestLeft;
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * One topic in a worker: its newest publications, the audiences that want it, and what it owes them in `lost` counts.
+ * Catching up after a stall, the newest value at subscribe and recovery are all reads of this log.
+ */
+import type { Audience } from "./audience.ts";
+import { Entry } from "./entry.ts";
+import type { Reader } from "./reader.ts";
+import { Sampler } from "./sampler.ts";
+
+/** What the hub must know of a topic: its name and its rule. */
+export interface HubTopic {
+  readonly name: string;
+  readonly delivery: "latest" | "every" | "sample";
+  /** Only read for `sample`. */
+  readonly samplePerSecMax: number;
+  readonly history: { readonly size: number; readonly ttlMs: number } | null;
+}
+
+/** A topic as one of the topics of an audience. */
+export class AudienceTopic {
+  readonly audience: Audience;
+  readonly log: TopicLog;
+  /** Own place in `log.audiences`. */
+  index: number;
+  /** Place of the topic's newest entry in `audience.pending`, or -1. Only kept for `latest`. */
+  pendingIndex = -1;
+
+  constructor(audience: Audience, log: TopicLog, index: number) {
+    this.audience = audience;
+    this.log = log;
+    this.index = index;
+  }
+}
+
+export class TopicLog {
+  readonly topic: HubTopic;
+  /** Random, for the hash of topic sets (Zobrist 1970): sets change their hash in O(1) per topic. */
+  readonly hash: number;
+  readonly sampler: Sampler | null;
+  /** False until the broker has answered; nothing is published before. */
+  isOpen = false;
+  epoch: string | null = null;
+  seq = 0;
+  /** Publications that arrived in this worker, those left out of a sample included. */
+  arrived = 0;
+  /** The newest publication, or null. */
+  newest: Entry | null = null;
+  readonly audiences: AudienceTopic[] = [];
+  /** Requests that wait for the broker. */
+  waiting = 0;
+  /** Since when nobody wants it; null while somebody does. */
+  idleSinceMs: number | null = null;
+  /** `order` of the newest entry that fell out of the ring. */
+  evictedOrder = 0;
+  /** Publications left out of the sample since the last `lost` event. */
+  leftOut = 0;
+  isLostScheduled = false;
+  /** Readers for whom `leftOut` is not the number to tell: what to subtract. Joined, or was told, since the last event. */
+  readonly leftOutCorrections = new Map<Reader, number>();
+  /** The bytes `{"topic":"…"`, with which every native publication begins. */
+  readonly prefix: Buffer;
+  readonly #ring: Entry[] = [];
+  readonly #ringMax: number;
+  /** Place of the oldest entry once the ring is full. */
+  #oldest = 0;
+
+  constructor(topic: HubTopic, ringMessagesMax: number, random: () => number) {
+    this.topic = topic;
+    this.hash = Math.floor(random() * 0x1_0000_0000);
+    this.sampler = topic.delivery === "sample" ? new Sampler(topic.samplePerSecMax, random) : null;
+    this.#ringMax = topic.delivery === "latest" ? 1 : ringMessagesMax;
+    this.prefix = Buffer.from(`{"topic":${JSON.stringify(topic.name)}`);
+  }
+
+  /** Makes the topic's next entry and counts it. It is in the ring only after `keep`. */
+  arrive(order: number, seq: number, data: Uint8Array, origin: string | null, nowMs: number): Entry {
+    this.arrived += 1;
+    if (seq !== 0) this.seq = seq;
+    const entry = new Entry(this, order, this.arrived, seq, data, origin, nowMs);
+    this.newest = entry;
+    return entry;
+  }
+
+  keep(entry: Entry): void {
+    if (this.#ring.length < this.#ringMax) {
+      this.#ring.push(entry);
+      return;
+    }
+    this.evictedOrder = this.#at(0).order;
+    this.#ring[this.#oldest] = entry;
+    this.#oldest = (this.#oldest + 1) % this.#ringMax;
+  }
+
+  /** Forgets all entries: the log below began a new life. Whoever has not read them finds them evicted. */
+  clear(order: number): void {
+    this.#ring.length = 0;
+    this.#oldest = 0;
+    this.newest = null;
+    this.evictedOrder = order;
+  }
+
+  /** Appends the kept entries after `order` to `into`, oldest first. */
+  entriesAfter(order: number, into: Entry[]): void {
+    const length = this.#ring.length;
+    let from = length;
+    while (from > 0 && this.#at(from - 1).order > order) from -= 1;
+    for (let at = from; at < length; at += 1) into.push(this.#at(at));
+  }
+
+  /**
+   * The publications with `seq` in (`since`, the log's], oldest first, or null when the ring has not all of them.
+   * `since` is of the log's own epoch.
+   */
+  recover(since: number): Entry[] | null {
+    const found: Entry[] = [];
+    let wanted = this.seq;
+    for (let at = this.#ring.length - 1; at >= 0 && wanted > since; at -= 1) {
+      const entry = this.#at(at);
+      if (entry.seq === 0) continue;
+      if (entry.seq !== wanted) return null;
+      found.push(entry);
+      wanted -= 1;
+    }
+    return wanted <= since ? found.reverse() : null;
+  }
+
+  /** The topic's value for a reader that arrives now; null when there is none or its time is over. */
+  value(nowMs: number): Entry | null {
+    const history = this.topic.history;
+    if (history === null || this.newest === null) return null;
+    return nowMs - this.newest.receivedMs < history.ttlMs ? this.newest : null;
+  }
+
+  addAudience(audience: Audience): AudienceTopic {
+    const membership = new AudienceTopic(audience, this, this.audiences.length);
+    this.audiences.push(membership);
+    return membership;
+  }
+
+  removeAudience(member: AudienceTopic): void {
+    const last = this.audiences.pop();
+    if (last === undefined || last === member) return;
+    this.audiences[member.index] = last;
+    last.index = member.index;
+  }
+
+  #at(index: number): Entry {
+    // Within bounds: callers count from 0 to the ring's length, which is never sparse.
+    return this.#ring[(this.#oldest + index) % this.#ring.length] as Entry;
+  }
+}
