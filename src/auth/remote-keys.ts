@@ -5,6 +5,7 @@
  */
 import {
   createLocalJWKSet,
+  type CryptoKey,
   type FlattenedJWSInput,
   type JSONWebKeySet,
   type JWTHeaderParameters,
