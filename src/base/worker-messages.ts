@@ -4,8 +4,10 @@
  * parameter because this layer knows no other.
  *
  * The life of a worker:
- *   primary forks → `start` → worker listens → `ready` (or `startFailed`) → `heartbeat` and `metrics` each second,
- *   `status` when it changes → `drain` → worker closes what it has → `drained` → worker exits by itself.
+ *   primary forks → worker loads its code, listens for messages and says `booted` → `start` → worker listens →
+ *   `ready` (or `startFailed`) → `heartbeat` and `metrics` each second, `status` when it changes → `drain` → worker
+ *   closes what it has → last `metrics`, `drained` → worker exits by itself.
+ * `booted` is needed because what node:cluster delivers before the worker's module has run is lost (tried).
  * A worker ignores SIGINT and SIGHUP (a terminal sends them to the whole group; the primary decides), and ends when
  * the IPC channel closes.
  */
@@ -38,6 +40,8 @@ export type PrimaryMessage<Configuration> =
 
 /** Worker to primary. */
 export type WorkerMessage<Snapshot = unknown> =
+  /** The worker's code runs and listens for messages; `start` follows. */
+  | { readonly type: "booted" }
   /** Listening. `addresses` as people read them: `http://127.0.0.1:8080`, `unix:/run/tapecast.sock`. */
   | { readonly type: "ready"; readonly addresses: readonly string[] }
   /** Cannot listen or cannot work with this configuration; the worker exits by itself afterwards. */
