@@ -48,7 +48,10 @@ const statusOfCode: Readonly<Record<RequestErrorCode, number>> = {
   internal: 500,
 };
 
-const headersOfStatus: ReadonlyMap<number, Readonly<Record<string, string>>> = new Map([
+const headersOfStatus: ReadonlyMap<number, Readonly<Record<string, string>>> = new Map<
+  number,
+  Readonly<Record<string, string>>
+>([
   // RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field"
   [401, { "www-authenticate": 'Bearer realm="tapecast"' }],
   // Limits have a burst of one second's worth and brokers reconnect within seconds.

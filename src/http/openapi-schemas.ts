@@ -151,8 +151,9 @@ export const historySchema = {
     properties: {
       epoch: {
         type: "string",
-        pattern: "^[0-9]{1,20}$",
-        description: "Epoch of the position to go on from; together with `since`.",
+        minLength: 1,
+        maxLength: 64,
+        description: "Epoch of the position to go on from, as an answer gave it; together with `since`.",
       },
       since: {
         type: "integer",

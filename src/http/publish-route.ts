@@ -3,6 +3,7 @@
  * One JSON message is answered by the HTTP status; of an NDJSON batch every line has a result of its own
  * (docs/HTTP.md, "Publishing").
  */
+import type { IncomingMessage } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RequestError } from "../base/errors.ts";
 import { bodyTooLarge, readBody } from "./body-reader.ts";
@@ -44,7 +45,9 @@ export async function publishRoute(
   };
 
   await app.register(async (scope) => {
-    scope.addContentTypeParser("*", (request, payload) => readBody(payload, bytesMaxOf[kindOf(request)]));
+    scope.addContentTypeParser("*", (request: FastifyRequest, payload: IncomingMessage) =>
+      readBody(payload, bytesMaxOf[kindOf(request)]),
+    );
     scope.route({
       method: "POST",
       url: "/api/publish",

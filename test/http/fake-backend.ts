@@ -40,8 +40,7 @@ export class FakeBackend implements HttpBackend {
   topic(name: unknown): BrokerTopic {
     const problem = topicProblem(name);
     if (problem !== null || typeof name !== "string") throw new RequestError("bad_topic", problem ?? "");
-    const [prefix] = name.split(".");
-    switch (prefix) {
+    switch (name.split(".", 1).join()) {
       case "quote":
       case "secret":
         return { name, delivery: "latest", history: { size: 300, ttlMs: 60_000 } };

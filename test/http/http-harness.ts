@@ -113,3 +113,15 @@ export async function collect(socket: Socket, done: (text: string) => boolean): 
 export function occurrences(text: string, part: string): number {
   return text.split(part).length - 1;
 }
+
+/** Something to wait for, and what ends the wait. */
+export function createGate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  const listeners: (() => void)[] = [];
+  const opened = new Promise<void>((resolve) => listeners.push(resolve));
+  return {
+    opened,
+    open: () => {
+      for (const listener of listeners) listener();
+    },
+  };
+}

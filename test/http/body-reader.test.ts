@@ -1,0 +1,46 @@
+import { PassThrough } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { readBody } from "../../src/http/body-reader.ts";
+
+describe("readBody", () => {
+  it.each([
+    ["nothing", []],
+    ["one chunk", [5000]],
+    ["chunks that outgrow the first allocation", [4000, 4000, 4000]],
+    ["exactly the limit", [10_000, 10_000]],
+  ])("joins %s", async (_name, sizes) => {
+    const stream = new PassThrough();
+    const body = readBody(stream, 20_000);
+    const parts = sizes.map((size, index) => Buffer.alloc(size, index + 1));
+    for (const part of parts) stream.write(part);
+    stream.end();
+    expect((await body).equals(Buffer.concat(parts))).toBe(true);
+  });
+
+  it("refuses the first byte past the limit and keeps nothing of what follows", async () => {
+    const stream = new PassThrough();
+    const body = readBody(stream, 100);
+    stream.write(Buffer.alloc(100));
+    stream.write("x");
+    await expect(body).rejects.toMatchObject({ status: 413, code: "too_large" });
+    expect(stream.listenerCount("data")).toBe(0);
+  });
+
+  it("refuses a body that is cut", async () => {
+    const stream = new PassThrough();
+    const body = readBody(stream, 100);
+    stream.destroy(new Error("reset"));
+    await expect(body).rejects.toMatchObject({ status: 400, code: "bad_request" });
+  });
+
+  it("holds single-byte chunks in at most twice their size", async () => {
+    const stream = new PassThrough();
+    const body = readBody(stream, 1_000_000);
+    for (let i = 0; i < 100_000; i++) stream.write(Buffer.from([i & 0xff]));
+    stream.end();
+    const bytes = await body;
+    expect(bytes.length).toBe(100_000);
+    expect(bytes.buffer.byteLength).toBeLessThanOrEqual(200_000);
+    expect(bytes[99_999]).toBe(99_999 & 0xff);
+  });
+});

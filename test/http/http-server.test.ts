@@ -1,0 +1,247 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  ask,
+  createGate,
+  collect,
+  errorOf,
+  exchange,
+  type Harness,
+  occurrences,
+  startHarness,
+} from "./http-harness.ts";
+
+let harness: Harness;
+beforeEach(async () => {
+  harness = await startHarness();
+});
+afterEach(async () => harness.stop());
+
+function raw(text: string): Promise<string> {
+  return exchange(harness.port, text);
+}
+
+const close = "Connection: close\r\n\r\n";
+
+describe("paths and methods (RFC 9110 §15.5.5, §15.5.6)", () => {
+  it.each([
+    ["/nothing"],
+    ["/api"],
+    ["/api/publish/"],
+    ["/api/topics/a/b"],
+    ["/API/PUBLISH"],
+    ["/metrics"],
+    ["/favicon.png"],
+  ])("answers 404 to GET %s", async (path) => {
+    const answer = await ask(harness.port, "GET", path);
+    expect([answer.status, errorOf(answer)]).toEqual([
+      404,
+      { code: "not_found", message: "there is nothing here" },
+    ]);
+  });
+
+  it.each([
+    ["GET", "/api/publish", "POST"],
+    ["OPTIONS", "/api/publish", "POST"],
+    ["TRACE", "/api/publish", "POST"],
+    ["PUT", "/api/publish?x=1", "POST"],
+    ["POST", "/api/topics/quote.A", "GET, HEAD"],
+    ["DELETE", "/api/topics/quote.A/history", "GET, HEAD"],
+    ["POST", "/healthz", "GET, HEAD"],
+    ["PATCH", "/", "GET, HEAD"],
+    ["POST", "/demo/chat", "GET, HEAD"],
+    ["POST", "/ws", "GET, HEAD"],
+    ["PROPFIND", "/openapi.json", "GET, HEAD"],
+    ["TRACE", "/healthz", "GET, HEAD"],
+  ])("answers 405 with Allow to %s %s", async (method, path, allow) => {
+    const answer = await ask(harness.port, method, path, {
+      "x-probe": "do-not-echo",
+      "content-type": "text/plain",
+    });
+    expect([answer.status, errorOf(answer).code, answer.headers.allow]).toEqual([
+      405,
+      "method_not_allowed",
+      allow,
+    ]);
+    expect(answer.text).not.toContain("do-not-echo");
+    expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
+  });
+
+  it("does not read the body of a request that it refuses by path or method", async () => {
+    const text = await exchange(
+      harness.port,
+      "PUT /healthz HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n",
+      (seen) => seen.includes("method_not_allowed"),
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 405 /);
+  });
+
+  it.each(["/ws", "/ws?topics=a", "/raw/quote.A", "/echo"])("answers 426 to a plain GET %s", async (path) => {
+    const answer = await ask(harness.port, "GET", path);
+    expect([answer.status, answer.headers.upgrade, answer.headers.connection]).toEqual([
+      426,
+      "websocket",
+      "Upgrade",
+    ]);
+    expect(errorOf(answer).code).toBe("upgrade_required");
+    expect(errorOf(answer).message).toContain("new WebSocket");
+  });
+
+  it.each([
+    ["an absolute URI", "GET http://elsewhere/healthz HTTP/1.1\r\nHost: a\r\n", 200],
+    ["GET *", "GET * HTTP/1.1\r\nHost: a\r\n", 404],
+    ["OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n", 404],
+    ["a bad escape", "GET /demo/%zz%00 HTTP/1.1\r\nHost: a\r\n", 400],
+    ["an overlong escape", "GET /demo/%c0%ae HTTP/1.1\r\nHost: a\r\n", 400],
+    ["HTTP/1.0", "GET /healthz HTTP/1.0\r\n", 200],
+    ["an Expect nobody knows", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: cookies\r\n", 417],
+    ["8 KiB of query", `GET /healthz?${"a=1&".repeat(2000)} HTTP/1.1\r\nHost: a\r\n`, 200],
+  ])("stands %s", async (_name, head, status) => {
+    expect(await raw(head + close)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(harness.errors).toEqual([]);
+  });
+});
+
+describe("what is not HTTP is answered and cut", () => {
+  const good = "GET /healthz HTTP/1.1\r\nHost: a\r\n";
+  it.each([
+    ["garbage", "hello\r\n\r\n", 400, "bad_request"],
+    ["a TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "bad_request"],
+    [
+      "CL and TE",
+      `${good}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      400,
+      "bad_request",
+    ],
+    ["two lengths", `${good}Content-Length: 5\r\nContent-Length: 6\r\n\r\n`, 400, "bad_request"],
+    ["an obsolete fold", `${good}A: b\r\n c\r\n\r\n`, 400, "bad_request"],
+    [
+      "a bad chunk size",
+      "POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+      400,
+      "bad_request",
+    ],
+    ["a head of 17 KiB", `${good}A: ${"x".repeat(17_000)}\r\n\r\n`, 431, "too_large"],
+    ["129 header lines", `${good}${"A: b\r\n".repeat(128)}${close}`, 431, "too_large"],
+    ["2,500 header lines", `${good}${"A:b\r\n".repeat(2500)}${close}`, 431, "too_large"],
+  ])("%s", async (_name, bytes, status, code) => {
+    const text = await exchange(harness.port, Buffer.from(bytes, "latin1"));
+    expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(text).toContain(`"code":"${code}"`);
+    expect(text).toContain("x-content-type-options: nosniff");
+    expect((await ask(harness.port, "GET", "/healthz")).status).toBe(200);
+  });
+
+  it("takes 128 header lines", async () => {
+    const text = await raw(`${good}${"A: b\r\n".repeat(126)}${close}`);
+    expect(text).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  it("counts them", async () => {
+    await raw("hello\r\n\r\n");
+    expect(harness.api.counters.clientErrors).toBe(1);
+  });
+
+  it("survives peers that vanish at every step", async () => {
+    for (const bytes of [
+      "",
+      "POST /api/pub",
+      `POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"to`,
+    ]) {
+      const socket = connect(harness.port, "127.0.0.1");
+      await once(socket, "connect");
+      socket.write(bytes);
+      socket.resetAndDestroy();
+    }
+    expect((await ask(harness.port, "GET", "/healthz")).status).toBe(200);
+    await expect.poll(() => harness.api.counters.requestsInFlight).toBe(0);
+    expect(harness.errors).toEqual([]);
+  });
+});
+
+describe("time limits on a server that never listens", () => {
+  const publishHead = "POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+  it.each([
+    ["a head that stops", "GET /healthz HTTP/1.1\r\nHost: a\r\n"],
+    ["a body that stops", `${publishHead}Content-Length: 500\r\n\r\n{"topic"`],
+    ["chunks without an end", `${publishHead}Transfer-Encoding: chunked\r\n\r\n5\r\n     \r\n`],
+  ])("answers 408 to %s, within seconds of the limit", async (_name, bytes) => {
+    const slow = await startHarness({ headTimeoutMs: 300, requestTimeoutMs: 300 });
+    try {
+      const start = performance.now();
+      const text = await exchange(slow.port, bytes);
+      expect(text).toMatch(/^HTTP\/1\.1 408 /);
+      expect(text).toContain('"code":"request_timeout"');
+      expect(performance.now() - start).toBeLessThan(4000);
+    } finally {
+      await slow.stop();
+    }
+  });
+});
+
+describe("counters", () => {
+  it("count requests by route and status class, under closed lists", async () => {
+    await ask(harness.port, "GET", "/api/topics/quote.A");
+    await ask(harness.port, "GET", "/api/topics/nope");
+    await ask(harness.port, "GET", "/whatever");
+    await ask(harness.port, "GET", "/healthz");
+    await ask(harness.port, "POST", "/healthz");
+    await ask(harness.port, "GET", "/ws");
+    harness.backend.state = { ready: false, reason: "x" };
+    await ask(harness.port, "GET", "/readyz");
+    const { requests } = harness.api.counters;
+    await expect.poll(() => harness.api.counters.requestsInFlight).toBe(0);
+    expect(requests.value).toEqual({ "2xx": 1, "3xx": 0, "4xx": 1, "5xx": 0 });
+    expect(requests.health["2xx"]).toBe(1);
+    expect(requests.ready["5xx"]).toBe(1);
+    expect(requests.websocket["4xx"]).toBe(1);
+    expect(requests.other["4xx"]).toBe(2);
+  });
+});
+
+describe("close", () => {
+  it("lets a request finish, says Connection: close, and ends idle connections", async () => {
+    const gate = createGate();
+    harness.backend.gate = gate.opened;
+    const idle = connect(harness.port, "127.0.0.1");
+    idle.write("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    await collect(idle, (seen) => seen.includes('"ok"'));
+    const body = '{"topic":"quote.A","data":1}';
+    const answer = ask(harness.port, "POST", "/api/publish", { "content-type": "application/json" }, body);
+    await expect.poll(() => harness.backend.calls.length).toBe(1);
+
+    const idleClosed = once(idle, "close");
+    const closed = harness.api.close(10_000);
+    await idleClosed;
+    gate.open();
+    expect((await answer).status).toBe(200);
+    await closed;
+    expect(harness.api.counters.requestsInFlight).toBe(0);
+  });
+
+  it("does not wait for a sender that never ends, past its grace", async () => {
+    const socket = connect(harness.port, "127.0.0.1");
+    socket.write(
+      "POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n",
+    );
+    await expect.poll(() => harness.api.counters.requestsInFlight).toBe(1);
+    const gone = once(socket, "close");
+    await harness.api.close(20);
+    await gone;
+  });
+});
+
+describe("pipelining over routes", () => {
+  it("answers in order", async () => {
+    const paths = ["/healthz", "/nothing", "/api/topics/quote.A", "/ws", "/readyz"];
+    const text = await exchange(
+      harness.port,
+      paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join(""),
+      (seen) => occurrences(seen, "HTTP/1.1 ") === 5 && seen.includes('"ready"'),
+    );
+    expect(text.match(/HTTP\/1\.1 \d+/g)!.map((line) => Number(line.slice(9)))).toEqual([
+      200, 404, 200, 426, 200,
+    ]);
+  });
+});
