@@ -1,0 +1,22 @@
+/** From a read of the log to the page that a caller of `history` gets. */
+import type { HistoryPage, Position, Publication } from "./broker.ts";
+import type { LogRead } from "./topic-feed.ts";
+
+/** Leaves out what cannot be had, and says whether the entries begin right after `since` with none missing. */
+export function historyPage(read: LogRead, since: Position | null): HistoryPage {
+  const entries: Publication[] = [];
+  for (const { seq, data, origin } of read.entries) {
+    if (data !== null) entries.push({ seq, data, origin });
+  }
+  return {
+    position: read.position,
+    entries,
+    complete: since === null || isComplete(read.position, entries, since),
+  };
+}
+
+function isComplete(position: Position, entries: readonly Publication[], since: Position): boolean {
+  if (position.epoch !== since.epoch || position.seq < since.seq) return false;
+  if (entries.length === 0) return position.seq === since.seq;
+  return entries.every((entry, index) => entry.seq === since.seq + 1 + index);
+}

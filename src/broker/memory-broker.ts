@@ -1,0 +1,227 @@
+/**
+ * The memory broker's half in a worker. The logs live in the primary (memory-broker-host.ts); between the two is an
+ * ordered, reliable port, and still the feed of each topic is the same as over Redis.
+ */
+import { BrokerError, invariant } from "../base/errors.ts";
+import type {
+  Broker,
+  BrokerListener,
+  BrokerStatus,
+  BrokerTopic,
+  HistoryPage,
+  Position,
+  PublishOptions,
+} from "./broker.ts";
+import { BusOutbox, type BusPort, type PrimaryBusMessage, type WorkerBusMessage } from "./bus-messages.ts";
+import { newBrokerCounters } from "./counters.ts";
+import { historyPage } from "./history-page.ts";
+import { OpenTopic } from "./open-topic.ts";
+import { SharedReads } from "./shared-reads.ts";
+import { TopicFeed, type LogRead, type ReadRequest } from "./topic-feed.ts";
+
+/** broker.ts: a publish that is not stored within 2 s is rejected. */
+const answerTimeoutMs = 2000;
+const timeoutCheckMs = 250;
+/** Requests that wait for the primary at once. Beyond them a request fails at once. */
+const pendingCountMax = 10_000;
+
+type Answer = Extract<PrimaryBusMessage, { kind: "published" | "page" }>;
+
+interface Pending {
+  readonly deadlineMs: number;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: BrokerError) => void;
+}
+
+/** The broker of `broker.kind: memory`, in a worker. */
+export class MemoryBroker implements Broker {
+  readonly counters = newBrokerCounters();
+  readonly #port: BusPort;
+  readonly #outbox: BusOutbox<WorkerBusMessage>;
+  readonly #topics = new Map<string, OpenTopic>();
+  /** Oldest first. */
+  readonly #pending = new Map<number, Pending>();
+  readonly #historyReads = new SharedReads<LogRead>();
+  #listener: BrokerListener | null = null;
+  #status: BrokerStatus = { ready: false, reason: "not started" };
+  #lastId = 0;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(port: BusPort) {
+    this.#port = port;
+    this.#outbox = new BusOutbox(port);
+  }
+
+  start(listener: BrokerListener): Promise<void> {
+    invariant(this.#listener === null, "a broker is started once");
+    this.#listener = listener;
+    this.#port.onMessage((message) => this.#onMessage(message));
+    this.#port.onClose(() => this.#end("the primary process is gone"));
+    this.#timer = setInterval(() => this.#rejectLate(), timeoutCheckMs);
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        if (this.#timer !== null) this.#setStatus({ ready: true, reason: null });
+        resolve();
+      });
+    });
+  }
+
+  status(): BrokerStatus {
+    return this.#status;
+  }
+
+  open(topic: BrokerTopic): void {
+    const { name } = topic;
+    invariant(this.#listener !== null, "a broker is started before topics are opened");
+    invariant(!this.#topics.has(name), "a topic is opened once at a time");
+    const feed = new TopicFeed(topic, this.#listener, this.counters);
+    const opened = new OpenTopic(feed, (request) => this.#readForFeed(topic, request));
+    this.#topics.set(name, opened);
+    this.counters.topicsOpen = this.#topics.size;
+    this.#outbox.push({ kind: "open", topic });
+    // The port keeps its order: whatever is read after `open` was sent is met by the messages that follow.
+    setImmediate(() => {
+      if (this.#topics.get(name) === opened) opened.subscribed();
+    });
+  }
+
+  close(name: string): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    topic.close();
+    this.#topics.delete(name);
+    this.counters.topicsOpen = this.#topics.size;
+    this.#outbox.push({ kind: "close", topic: name });
+  }
+
+  async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
+    try {
+      const answer = await this.#ask((id) => ({
+        kind: "publish",
+        id,
+        topic,
+        data,
+        idempotencyKey: options.idempotencyKey ?? null,
+        origin: options.origin ?? null,
+      }));
+      invariant(answer.kind === "published", "a publish is answered by its position");
+      this.counters.publicationsPublished++;
+      return answer.position;
+    } catch (error) {
+      this.counters.publishFailures++;
+      throw error;
+    }
+  }
+
+  async history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
+    const { history, name } = topic;
+    invariant(history !== null, "a live-only topic has no history to read");
+    // What a peer made up is the position of no log.
+    const usable = since !== null && Number.isSafeInteger(since.seq) && since.seq >= 0 ? since : null;
+    const key = `${name} ${usable === null ? "" : `${usable.epoch}-${usable.seq}`} ${limit}`;
+    const mode = usable === null ? "newest" : "since";
+    const read = this.#historyReads.get(key, () => this.#read(topic, mode, usable, limit, history.ttlMs));
+    return historyPage(await read, since);
+  }
+
+  async refresh(name: string): Promise<void> {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) throw new BrokerError("the topic is not open", false);
+    await topic.refresh();
+  }
+
+  stop(): Promise<void> {
+    this.#end(null);
+    return Promise.resolve();
+  }
+
+  #readForFeed(topic: BrokerTopic, request: ReadRequest): Promise<LogRead> {
+    const { since, newest, limit } = request;
+    // The age counts when a topic is opened. For a reader that goes on, what is still there is better than a gap.
+    const ttlMs = since === null ? (topic.history?.ttlMs ?? 0) : 0;
+    return this.#read(topic, newest ? "newest" : "repair", since, limit, ttlMs);
+  }
+
+  async #read(
+    topic: BrokerTopic,
+    mode: "newest" | "since" | "repair",
+    since: Position | null,
+    limit: number,
+    ttlMs: number,
+  ): Promise<LogRead> {
+    const answer = await this.#ask((id) => ({ kind: "read", id, topic, mode, since, limit, ttlMs }));
+    invariant(answer.kind === "page", "a read is answered by a page");
+    const { position, entries } = answer.read;
+    // Copies: what came over IPC is a view of the whole batch.
+    return { position, entries: entries.map((entry) => ({ ...entry, data: entry.data?.slice() ?? null })) };
+  }
+
+  #ask(message: (id: number) => WorkerBusMessage): Promise<Answer> {
+    if (!this.#status.ready) {
+      return Promise.reject(new BrokerError(this.#status.reason ?? "not connected", true));
+    }
+    if (this.#pending.size >= pendingCountMax) {
+      return Promise.reject(new BrokerError("too many requests wait for the primary process", true));
+    }
+    this.#lastId++;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { deadlineMs: performance.now() + answerTimeoutMs, resolve, reject });
+      this.#outbox.push(message(id));
+    });
+  }
+
+  #onMessage(message: unknown): void {
+    // Only MemoryBrokerHost sends on this port, and only arrays of these.
+    if (!Array.isArray(message)) return;
+    for (const each of message as PrimaryBusMessage[]) {
+      if (each.kind === "publication") {
+        this.#onPublication(each.topic, each.epoch, each.seq, each.data, each.origin);
+      } else {
+        this.#pending.get(each.id)?.resolve(each);
+        this.#pending.delete(each.id);
+      }
+    }
+  }
+
+  #onPublication(
+    name: string,
+    epoch: string | null,
+    seq: number,
+    data: Uint8Array,
+    origin: string | null,
+  ): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    this.counters.publicationsReceived++;
+    topic.feed.live(epoch, seq, data.slice(), origin);
+    topic.pump();
+  }
+
+  #rejectLate(): void {
+    const nowMs = performance.now();
+    for (const [id, { deadlineMs, reject }] of this.#pending) {
+      if (deadlineMs > nowMs) return;
+      this.#pending.delete(id);
+      reject(new BrokerError("the primary process did not answer within 2 s", true));
+    }
+  }
+
+  /** @param reason null: we were told to stop, and call nobody. */
+  #end(reason: string | null): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#outbox.close();
+    const status = { ready: false, reason: reason ?? "stopped" };
+    if (reason === null) this.#status = status;
+    else this.#setStatus(status);
+    for (const topic of this.#topics.values()) topic.close();
+    for (const { reject } of this.#pending.values()) reject(new BrokerError(status.reason, true));
+    this.#pending.clear();
+  }
+
+  #setStatus(status: BrokerStatus): void {
+    this.#status = status;
+    this.#listener?.onStatus(status);
+  }
+}

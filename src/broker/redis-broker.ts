@@ -1,0 +1,233 @@
+/**
+ * The broker over Redis: one connection that subscribes and one for commands, per worker. Joins the parts: channels
+ * (redis-subscriptions), the state of each topic (topic-feed), reads, publishing (redis-publisher), and a probe that
+ * sends a message to ourselves, since a living TCP connection proves nothing about messages.
+ */
+import { randomBytes } from "node:crypto";
+import type { Redis } from "ioredis";
+import { BrokerError, invariant } from "../base/errors.ts";
+import { isJson } from "../base/json-scanner.ts";
+import type { Log } from "../base/log.ts";
+import type {
+  Broker,
+  BrokerListener,
+  BrokerStatus,
+  BrokerTopic,
+  HistoryPage,
+  Position,
+  PublishOptions,
+} from "./broker.ts";
+import { decodeEnvelope } from "./bus-envelope.ts";
+import { newBrokerCounters } from "./counters.ts";
+import { historyPage } from "./history-page.ts";
+import { OpenTopic } from "./open-topic.ts";
+import { clientOptions, maskedAddress, type RedisBrokerOptions } from "./redis-address.ts";
+import { RedisCommands } from "./redis-commands.ts";
+import { RedisConnection } from "./redis-connection.ts";
+import { SubscriberProbe } from "./redis-probe.ts";
+import { RedisPublisher } from "./redis-publisher.ts";
+import { RedisSubscriptions } from "./redis-subscriptions.ts";
+import { SharedReads } from "./shared-reads.ts";
+import { TopicFeed, type LogRead, type ReadRequest } from "./topic-feed.ts";
+
+/**
+ * The broker of `broker.kind: redis`. Nothing is connected before `start`.
+ * @param log connections, refused messages (a line a second at most); never a payload or a password.
+ * @throws BrokerError, not retryable, for `mode: cluster` and for a URL that is none.
+ */
+export function createRedisBroker(options: RedisBrokerOptions, log: Log): Broker {
+  return new RedisBroker(options, log);
+}
+
+class RedisBroker implements Broker {
+  readonly counters = newBrokerCounters();
+  readonly #prefix: string;
+  readonly #messageBytesMax: number;
+  readonly #address: string;
+  readonly #log: Log;
+  readonly #subscriber: RedisConnection;
+  readonly #commands: RedisCommands;
+  readonly #publisher: RedisPublisher;
+  readonly #subscriptions: RedisSubscriptions;
+  readonly #probe: SubscriberProbe;
+  /** By channel, as messages name it. */
+  readonly #topics = new Map<string, OpenTopic>();
+  readonly #historyReads = new SharedReads<LogRead>();
+  #listener: BrokerListener | null = null;
+  #status: BrokerStatus = { ready: false, reason: "not started" };
+  #subscriberUpCount = 0;
+  #rejectionsLoggedMs = Number.NEGATIVE_INFINITY;
+  #stopped = false;
+
+  constructor(options: RedisBrokerOptions, log: Log) {
+    this.#prefix = options.prefix;
+    this.#messageBytesMax = options.messageBytesMax;
+    this.#address = maskedAddress(options);
+    this.#log = log;
+    const probeChannel = `${options.prefix}$probe:${randomBytes(12).toString("base64url")}`;
+    this.#commands = new RedisCommands(clientOptions(options, "tapecast-commands"), options, log, (isUp) => {
+      if (isUp) for (const topic of this.#topics.values()) topic.retryNow();
+      this.#connectionChanged();
+    });
+    this.#publisher = new RedisPublisher(this.#commands, options.prefix);
+    this.#subscriber = new RedisConnection(
+      clientOptions(options, "tapecast-subscriber"),
+      "subscriber",
+      {
+        // Never without a channel: ioredis would leave the subscriber mode.
+        prepare: async (client) => {
+          await client.subscribe(probeChannel);
+        },
+        onUp: (client) => this.#subscriberUp(client),
+        onDown: () => this.#subscriberDown(),
+      },
+      log,
+    );
+    this.#subscriptions = new RedisSubscriptions(
+      (channel) => this.#topics.get(channel)?.subscribed(),
+      (client, reason) => this.#subscriber.cut(client, reason),
+    );
+    this.#probe = new SubscriberProbe(this.#subscriber, this.#commands, probeChannel);
+  }
+
+  async start(listener: BrokerListener): Promise<void> {
+    invariant(this.#listener === null, "a broker is started once");
+    this.#listener = listener;
+    await Promise.all([this.#commands.start(), this.#subscriber.start()]);
+    this.#probe.start();
+  }
+
+  status(): BrokerStatus {
+    return this.#status;
+  }
+
+  open(topic: BrokerTopic): void {
+    const channel = this.#prefix + topic.name;
+    invariant(this.#listener !== null, "a broker is started before topics are opened");
+    invariant(!this.#topics.has(channel), "a topic is opened once at a time");
+    const feed = new TopicFeed(topic, this.#listener, this.counters);
+    this.#topics.set(channel, new OpenTopic(feed, (request) => this.#readForFeed(feed, request)));
+    this.counters.topicsOpen = this.#topics.size;
+    this.#commands.keepLog(topic);
+    this.#subscriptions.want(channel);
+  }
+
+  close(name: string): void {
+    const channel = this.#prefix + name;
+    this.#topics.get(channel)?.close();
+    this.#topics.delete(channel);
+    this.counters.topicsOpen = this.#topics.size;
+    this.#commands.forgetLog(name);
+    this.#subscriptions.giveUp(channel);
+  }
+
+  async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
+    try {
+      const position = await this.#publisher.publish(topic, data, options);
+      this.counters.publicationsPublished++;
+      return position;
+    } catch (error) {
+      this.counters.publishFailures++;
+      throw error;
+    }
+  }
+
+  async history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
+    const { history, name } = topic;
+    invariant(history !== null, "a live-only topic has no history to read");
+    // What a peer made up is the position of no log.
+    const usable = since !== null && Number.isSafeInteger(since.seq) && since.seq >= 0 ? since : null;
+    const key = `${name} ${usable === null ? "" : `${usable.epoch}-${usable.seq}`} ${limit}`;
+    const part = {
+      mode: usable === null ? "newest" : "since",
+      since: usable,
+      limit,
+      ttlMs: history.ttlMs,
+    } as const;
+    return historyPage(await this.#historyReads.get(key, () => this.#commands.read(name, part)), since);
+  }
+
+  async refresh(name: string): Promise<void> {
+    const topic = this.#topics.get(this.#prefix + name);
+    if (topic === undefined) throw new BrokerError("the topic is not open", false);
+    await topic.refresh();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#probe.stop();
+    for (const topic of this.#topics.values()) topic.close();
+    this.#topics.clear();
+    this.counters.topicsOpen = 0;
+    this.#subscriber.stop();
+    this.#commands.stop();
+    this.#status = { ready: false, reason: "stopped" };
+  }
+
+  #readForFeed(feed: TopicFeed, request: ReadRequest): Promise<LogRead> {
+    const { since, newest, limit } = request;
+    // The age counts when a topic is opened. For a reader that goes on, what is still there is better than a gap.
+    const ttlMs = since === null ? (feed.topic.history?.ttlMs ?? 0) : 0;
+    const mode = since === null ? "newest" : newest ? "jump" : "repair";
+    return this.#commands.read(feed.topic.name, { mode, since, limit, ttlMs });
+  }
+
+  #subscriberUp(client: Redis): void {
+    if (this.#subscriberUpCount > 0) this.counters.reconnects++;
+    this.#subscriberUpCount++;
+    // The last thing that runs on the socket's own turn: a subscriber that reads slowly is cut off by Redis.
+    client.on("messageBuffer", (channel: Buffer, message: Buffer) => {
+      if (client === this.#subscriber.client) this.#onMessage(channel, message);
+    });
+    this.#probe.heard();
+    this.#subscriptions.up(client);
+    this.#connectionChanged();
+  }
+
+  #subscriberDown(): void {
+    this.#subscriptions.down();
+    for (const topic of this.#topics.values()) topic.unsubscribed();
+    this.#connectionChanged();
+  }
+
+  /** Cost: one string for the channel, one envelope, one copy of the payload. */
+  #onMessage(channel: Buffer, message: Buffer): void {
+    this.#probe.heard();
+    const topic = this.#topics.get(channel.toString());
+    if (topic === undefined) return;
+    const envelope = decodeEnvelope(message);
+    if (envelope === null) {
+      this.#rejected(topic, "malformed envelope");
+      return;
+    }
+    const view = envelope.data;
+    let data: Uint8Array | null = null;
+    if (view.length > this.#messageBytesMax) this.#rejected(topic, "too large");
+    else if (!isJson(view)) this.#rejected(topic, "not JSON in UTF-8");
+    else {
+      // A copy: the message is a view of a whole chunk of the socket, and what the hub keeps would pin that.
+      data = Buffer.from(view);
+      this.counters.publicationsReceived++;
+    }
+    topic.feed.live(envelope.epoch, envelope.seq, data, envelope.origin);
+    topic.pump();
+  }
+
+  #rejected(topic: OpenTopic, problem: string): void {
+    this.counters.publicationsRejected++;
+    const nowMs = performance.now();
+    if (nowMs - this.#rejectionsLoggedMs < 1000) return;
+    this.#rejectionsLoggedMs = nowMs;
+    const rejectedCount = this.counters.publicationsRejected;
+    this.#log.warn({ topic: topic.feed.topic.name, problem, rejectedCount }, "dropped a message from Redis");
+  }
+
+  #connectionChanged(): void {
+    if (this.#stopped) return;
+    const reason = this.#commands.reason ?? this.#subscriber.reason;
+    const status = { ready: reason === null, reason: reason === null ? null : `${this.#address}: ${reason}` };
+    if (status.ready === this.#status.ready && status.reason === this.#status.reason) return;
+    this.#status = status;
+    this.#listener?.onStatus(status);
+  }
+}

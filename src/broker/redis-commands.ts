@@ -1,0 +1,177 @@
+/**
+ * The connection for commands: reads of logs (at most 64 at once), what the publisher needs of it, and the touching
+ * of open topics' logs, which would expire otherwise when they are empty or idle.
+ */
+import type { Redis, RedisOptions } from "ioredis";
+import { BrokerError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { BrokerTopic, Position } from "./broker.ts";
+import { Limiter } from "./limiter.ts";
+import { commandTimeoutMs } from "./redis-address.ts";
+import { RedisConnection } from "./redis-connection.ts";
+import { callRead, emptyLogKeepMs, ensureLibrary, failureOf, type ReadMode } from "./redis-functions.ts";
+import type { CommandLink } from "./redis-publisher.ts";
+import type { LogRead } from "./topic-feed.ts";
+
+const readsAtOnceMax = 64;
+/** Four chances before an empty log expires. */
+const touchIntervalMs = emptyLogKeepMs / 4;
+const touchesAtOnce = 500;
+
+/** See the file head. */
+export class RedisCommands implements CommandLink {
+  readonly #prefix: string;
+  readonly #messageBytesMax: number;
+  readonly #connection: RedisConnection;
+  readonly #onChanged: (isUp: boolean) => void;
+  readonly #reads = new Limiter(readsAtOnceMax);
+  /** Names of open topics with history. */
+  readonly #kept = new Set<string>();
+  #touchTimer: NodeJS.Timeout | null = null;
+  #downSinceMs = performance.now();
+  #upWaiters = new Set<() => void>();
+
+  /** @param onChanged the connection came up or went down. */
+  constructor(
+    clientOptions: RedisOptions,
+    options: { readonly prefix: string; readonly messageBytesMax: number },
+    log: Log,
+    onChanged: (isUp: boolean) => void,
+  ) {
+    this.#prefix = options.prefix;
+    this.#messageBytesMax = options.messageBytesMax;
+    this.#onChanged = onChanged;
+    const owner = {
+      prepare: ensureLibrary,
+      onUp: () => this.#up(),
+      onDown: () => this.#down(),
+    };
+    this.#connection = new RedisConnection(clientOptions, "commands", owner, log);
+  }
+
+  get client(): Redis | null {
+    return this.#connection.client;
+  }
+
+  get reason(): string | null {
+    return this.#connection.reason;
+  }
+
+  async start(): Promise<void> {
+    this.#touchTimer = setInterval(() => void this.#touch(), touchIntervalMs);
+    await this.#connection.start();
+  }
+
+  stop(): void {
+    if (this.#touchTimer !== null) clearInterval(this.#touchTimer);
+    this.#connection.stop();
+    this.#wake();
+  }
+
+  async whenUp(timeoutMs: number): Promise<Redis | null> {
+    if (this.#connection.client !== null) return this.#connection.client;
+    // Who has been away for 2 s already will not be back for this caller: an answer now is worth more.
+    const downMs = performance.now() - this.#downSinceMs;
+    if (this.#connection.unusable || downMs > commandTimeoutMs || timeoutMs <= 0) return null;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#upWaiters.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeoutMs);
+      this.#upWaiters.add(done);
+    });
+    return this.#connection.client;
+  }
+
+  error(): BrokerError {
+    const reason = this.#connection.reason ?? "no connection";
+    return new BrokerError(`no connection to Redis: ${reason}`, !this.#connection.unusable);
+  }
+
+  giveUp(client: Redis, reason: string): void {
+    this.#connection.cut(client, reason);
+  }
+
+  /** Reads a part of a topic's log. @throws BrokerError */
+  read(
+    name: string,
+    part: {
+      readonly mode: ReadMode;
+      readonly since: Position | null;
+      readonly limit: number;
+      readonly ttlMs: number;
+    },
+  ): Promise<LogRead> {
+    return this.#reads.run(async () => {
+      for (let attempt = 1; ; attempt++) {
+        const client = await this.whenUp(commandTimeoutMs);
+        if (client === null) throw this.error();
+        try {
+          return await callRead(client, `${this.#prefix}log:${name}`, part, this.#messageBytesMax);
+        } catch (error) {
+          const failure = failureOf(error);
+          if (failure === "timeout") this.giveUp(client, "Redis does not answer");
+          if (failure === "replica") this.giveUp(client, "this Redis became a replica");
+          if (attempt === 2 || (failure !== "library" && failure !== "connection")) {
+            const message = error instanceof Error ? error.message : String(error);
+            throw new BrokerError(`the log cannot be read: ${message}`, failure !== "refused", error);
+          }
+          if (failure === "library") await this.#reload(client);
+        }
+      }
+    });
+  }
+
+  /** Keeps the topic's log alive while it is open. */
+  keepLog(topic: BrokerTopic): void {
+    if (topic.history !== null) this.#kept.add(topic.name);
+  }
+
+  forgetLog(name: string): void {
+    this.#kept.delete(name);
+  }
+
+  async #reload(client: Redis): Promise<void> {
+    try {
+      await ensureLibrary(client);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new BrokerError(`the functions cannot be loaded: ${message}`, true, error);
+    }
+  }
+
+  async #touch(): Promise<void> {
+    const names = [...this.#kept];
+    for (let start = 0; start < names.length; start += touchesAtOnce) {
+      const pipeline = this.#connection.client?.pipeline();
+      if (pipeline === undefined) return;
+      for (const name of names.slice(start, start + touchesAtOnce)) {
+        // GT: a log with entries has a longer time of its own, which this does not shorten.
+        pipeline.pexpire(`${this.#prefix}log:${name}`, emptyLogKeepMs, "GT");
+      }
+      try {
+        await pipeline.exec();
+      } catch {
+        // The connection was cut: its own end is noticed elsewhere, and there are three more chances.
+        return;
+      }
+    }
+  }
+
+  #up(): void {
+    this.#wake();
+    this.#onChanged(true);
+  }
+
+  #down(): void {
+    if (this.#downSinceMs === 0) this.#downSinceMs = performance.now();
+    this.#onChanged(false);
+  }
+
+  #wake(): void {
+    if (this.#connection.client !== null) this.#downSinceMs = 0;
+    for (const wake of this.#upWaiters) wake();
+  }
+}

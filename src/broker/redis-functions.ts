@@ -1,0 +1,151 @@
+/**
+ * The Redis Functions of tape-functions.lua, seen from here: loading the library, calling it, reading its answers,
+ * and what Redis's errors mean for the caller.
+ */
+import { readFileSync } from "node:fs";
+import type { Redis } from "ioredis";
+import { isJson } from "../base/json-scanner.ts";
+import type { BrokerTopic, Position } from "./broker.ts";
+import { parsePosition } from "./bus-envelope.ts";
+import { UnusableRedisError } from "./redis-connection.ts";
+import type { LogEntry, LogRead } from "./topic-feed.ts";
+
+// From src/broker and from dist/broker alike: the library is text and is not compiled.
+const library = readFileSync(new URL("../../src/broker/tape-functions.lua", import.meta.url), "utf8");
+const libraryVersion = Number(/^local VERSION = (\d+)$/m.exec(library)?.[1]);
+
+/**
+ * How long an empty log lives that was made because somebody asked for its epoch. Clients choose the names they ask
+ * for, so this bounds what they can make Redis keep; logs of open topics are touched long before.
+ */
+export const emptyLogKeepMs = 120_000;
+
+/** What tape_read is to return; see there. */
+export type ReadMode = "newest" | "since" | "repair" | "jump";
+
+/** Loads the library, or a newer one over an older. @throws UnusableRedisError when we may not. */
+export async function ensureLibrary(client: Redis): Promise<void> {
+  const loadedVersion = await versionOf(client);
+  if (loadedVersion >= libraryVersion) return;
+  try {
+    await client.call("FUNCTION", "LOAD", ...(loadedVersion === 0 ? [] : ["REPLACE"]), library);
+  } catch (error) {
+    // Two workers at once: the other was first.
+    if (error instanceof Error && error.message.includes("already exists")) return;
+    if (error instanceof Error && error.message.startsWith("NOPERM")) {
+      throw new UnusableRedisError(`the Redis user may not load functions: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+/** Stores and publishes. @param idempotencyKey a whole key name. @param keepIdempotencyMs how long it is remembered. */
+export async function callPublish(
+  client: Redis,
+  topic: BrokerTopic & { readonly history: NonNullable<BrokerTopic["history"]> },
+  names: { readonly log: string; readonly idempotencyKey: string },
+  message: { readonly data: Uint8Array; readonly origin: string; readonly keepIdempotencyMs: number },
+): Promise<Position> {
+  const { size, ttlMs } = topic.history;
+  const reply = await client.call(
+    "FCALL",
+    "tape_publish",
+    2,
+    names.log,
+    names.idempotencyKey,
+    asBuffer(message.data),
+    size,
+    ttlMs,
+    message.origin,
+    message.keepIdempotencyMs,
+    1,
+  );
+  const position = parsePosition(String(reply));
+  if (position === null)
+    throw new Error("tape_publish returned no position: is the name taken by another library?");
+  return position;
+}
+
+/** Reads a part of a log. @param ttlMs 0: entries of any age. */
+export async function callRead(
+  client: Redis,
+  log: string,
+  part: {
+    readonly mode: ReadMode;
+    readonly since: Position | null;
+    readonly limit: number;
+    readonly ttlMs: number;
+  },
+  messageBytesMax: number,
+): Promise<LogRead> {
+  const since = part.since === null ? [] : [part.since.epoch, part.since.seq];
+  const reply = await client.callBuffer(
+    "FCALL",
+    "tape_read",
+    1,
+    log,
+    emptyLogKeepMs,
+    part.limit,
+    part.ttlMs,
+    part.mode,
+    ...since,
+  );
+  const values: unknown[] = Array.isArray(reply) ? reply : [];
+  const position = parsePosition(`${String(values[0])}-${String(values[1])}`);
+  if (position === null)
+    throw new Error("tape_read returned no position: is the name taken by another library?");
+  const entries: LogEntry[] = [];
+  for (let index = 2; index + 2 < values.length; index += 3) {
+    const data = values[index + 1];
+    const origin = String(values[index + 2]);
+    const isValid = Buffer.isBuffer(data) && data.length <= messageBytesMax && isJson(data);
+    entries.push({
+      seq: Number(String(values[index])),
+      // A copy: the reply's buffers are views of whole chunks of the socket.
+      data: isValid ? Buffer.from(data) : null,
+      origin: origin === "" ? null : origin,
+    });
+  }
+  return { position, entries };
+}
+
+/** What an error of a command means for whoever sent it. */
+export type CommandFailure =
+  /** The connection is gone; whether Redis did it is unknown. */
+  | "connection"
+  /** No answer in time; whether Redis did it is unknown. */
+  | "timeout"
+  /** Redis was started anew without our library. */
+  | "library"
+  /** Redis cannot do it now, and said so before doing anything. */
+  | "busy"
+  /** This server will not do it: a failover made it a replica. */
+  | "replica"
+  /** Repeating cannot help. */
+  | "refused";
+
+/** Classifies what a command rejected with. */
+export function failureOf(error: unknown): CommandFailure {
+  const message = error instanceof Error ? error.message : "";
+  if (message === "Command timed out") return "timeout";
+  if (message.includes("Function not found")) return "library";
+  if (/READONLY|^UNBLOCKED/.test(message)) return "replica";
+  if (/^(LOADING|BUSY|MASTERDOWN|NOREPLICAS|TRYAGAIN|MISCONF|OOM)|OOM command not allowed/.test(message))
+    return "busy";
+  if (error instanceof Error && error.name === "ReplyError") return "refused";
+  return "connection";
+}
+
+/** ioredis sends Buffers as they are and turns other Uint8Arrays into text. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+async function versionOf(client: Redis): Promise<number> {
+  try {
+    return Number(await client.call("FCALL_RO", "tape_version", 0));
+  } catch (error) {
+    if (failureOf(error) === "library") return 0;
+    throw error;
+  }
+}

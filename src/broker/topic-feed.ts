@@ -1,0 +1,327 @@
+/**
+ * One open topic, seen from a worker: takes what comes from below, live messages and reads of the log, in whatever
+ * order and with whatever holes, and calls the listener so that the guarantees 1–4 and 6 of broker.ts hold.
+ * Both brokers use it. It knows no socket, no timer and no promise: it says when it wants a read
+ * (`wantsRead`), and the broker makes it and hands the result back.
+ *
+ * The rule: a publication with seq = last + 1 is delivered; a smaller one is a duplicate; a larger one is held
+ * until a read has filled the hole (`every`, `sample`) or delivered at once (`latest`). The log is always right: a
+ * read that began after a message came must contain it, or the message is of no life of this log.
+ */
+import type { BrokerCounters, BrokerListener, BrokerTopic, Position, Publication } from "./broker.ts";
+
+/** One entry of a log as it was read. */
+export interface LogEntry {
+  readonly seq: number;
+  /** null: what stands there is not valid JSON or too large. The entry has its seq and cannot be had. */
+  readonly data: Uint8Array | null;
+  readonly origin: string | null;
+}
+
+/** What a read of the log found, in one atomic step. */
+export interface LogRead {
+  /** Where the log stands. */
+  readonly position: Position;
+  /** Oldest first, all of the position's epoch. See `ReadRequest` for which. */
+  readonly entries: readonly LogEntry[];
+}
+
+/**
+ * Which part of the log to read. With `since` the reader has seen everything up to there: a log of the same epoch
+ * that stands before it has lost data, and begins a new epoch now.
+ */
+export interface ReadRequest {
+  readonly since: Position | null;
+  /** true: the newest `limit` entries. false: the oldest `limit` after `since`, or of all if that is another epoch's. */
+  readonly newest: boolean;
+  readonly limit: number;
+}
+
+/** How much a feed holds while it waits for a read. What is beyond is read from the log later. */
+export interface FeedLimits {
+  readonly heldCountMax: number;
+  readonly heldBytesMax: number;
+}
+
+/** 4 s of a topic with 1,000 messages a second; 1 MiB for one with large ones. */
+export const defaultFeedLimits: FeedLimits = { heldCountMax: 4096, heldBytesMax: 1_048_576 };
+
+/** Entries of one read that fills a hole: a longer hole takes several reads. */
+export const repairEntriesMax = 1000;
+
+interface Held extends LogEntry {
+  /** null: without position (raw PUBLISH, live-only). */
+  readonly epoch: string | null;
+}
+
+/** State machine of one open topic. */
+export class TopicFeed {
+  readonly topic: BrokerTopic;
+  readonly #listener: BrokerListener;
+  readonly #counters: BrokerCounters;
+  readonly #limits: FeedLimits;
+  #opened = false;
+  #closed = false;
+  #wantsRead: boolean;
+  #reading = false;
+  /** Last delivered position (or the snapshot's, or the one that `onGap` named). */
+  #epoch = "";
+  #seq = 0;
+  /** Where the log stood at the last read: live messages up to here may well come a second time. */
+  #readSeq = 0;
+  #held: Held[] = [];
+  #heldBytes = 0;
+  /** Messages of `#held` that came before the running read began. */
+  #heldBeforeRead = 0;
+  /** A message had to be let go since the running read began. */
+  #overflowed = false;
+  /** Somebody asked for a read that begins later than the running one. */
+  #readAgain = false;
+
+  constructor(
+    topic: BrokerTopic,
+    listener: BrokerListener,
+    counters: BrokerCounters,
+    limits: FeedLimits = defaultFeedLimits,
+  ) {
+    this.topic = topic;
+    this.#listener = listener;
+    this.#counters = counters;
+    this.#limits = limits;
+    this.#wantsRead = topic.history !== null;
+  }
+
+  get opened(): boolean {
+    return this.#opened;
+  }
+
+  /** The log is to be read, and no read is running. */
+  get wantsRead(): boolean {
+    return this.#wantsRead && !this.#reading && !this.#closed;
+  }
+
+  /** Asks for a read that begins after this call, for a broker that has lost messages or a reader that knows more. */
+  requestRead(): void {
+    if (this.topic.history === null) return;
+    if (this.#reading) this.#readAgain = true;
+    else this.#wantsRead = true;
+  }
+
+  /** A live-only topic is subscribed: it has no log to read and is open from now on. */
+  openLiveOnly(): void {
+    if (this.topic.history !== null || this.#opened || this.#closed) return;
+    this.#opened = true;
+    this.#listener.onOpened(this.topic.name, { position: null, entries: [] });
+    this.#releaseHeld(this.#takeHeld(), 0, 0);
+  }
+
+  /** Nothing more is called. */
+  close(): void {
+    this.#closed = true;
+    this.#takeHeld();
+  }
+
+  /**
+   * A message came.
+   * @param epoch null when it has no position.
+   * @param data null when it is not valid: its seq counts, its content is told as a gap. Kept.
+   */
+  live(epoch: string | null, seq: number, data: Uint8Array | null, origin: string | null): void {
+    if (this.#closed) return;
+    if (epoch === null || this.topic.history === null) {
+      if (data !== null) this.#liveWithoutSeq(data, origin);
+      return;
+    }
+    if (!this.#opened) {
+      this.#hold({ epoch, seq, data, origin });
+      return;
+    }
+    if (epoch === this.#epoch) {
+      if (seq <= this.#seq) {
+        this.#counters.duplicatesDropped++;
+        // Neither delivered by a read nor expected live: our position is not the log's.
+        if (seq > this.#readSeq) this.requestRead();
+        return;
+      }
+      if (seq === this.#seq + 1 || this.topic.delivery === "latest") {
+        this.#deliver(seq, data, origin);
+        return;
+      }
+    }
+    this.#hold({ epoch, seq, data, origin });
+    this.requestRead();
+  }
+
+  /** The broker begins a read: what it is to read. Call when `wantsRead`. */
+  beginRead(): ReadRequest {
+    this.#wantsRead = false;
+    this.#reading = true;
+    this.#readAgain = false;
+    this.#overflowed = false;
+    this.#heldBeforeRead = this.#held.length;
+    if (!this.#opened) return { since: null, newest: true, limit: this.topic.history?.size ?? 1 };
+    const since = { epoch: this.#epoch, seq: this.#seq };
+    if (this.topic.delivery === "latest") return { since, newest: true, limit: 1 };
+    return { since, newest: false, limit: repairEntriesMax };
+  }
+
+  /** The read failed: it is wanted again. */
+  failRead(): void {
+    this.#reading = false;
+    this.#wantsRead = true;
+  }
+
+  /** The read's result. Afterwards `wantsRead` may be true again: the hole was longer than one read. */
+  finishRead(request: ReadRequest, read: LogRead): void {
+    this.#reading = false;
+    if (this.#closed) return;
+    const heldBeforeRead = this.#heldBeforeRead;
+    const held = this.#takeHeld();
+    if (!this.#opened) this.#open(read);
+    else if (this.topic.delivery === "latest") this.#mergeNewest(read);
+    else this.#merge(request, read);
+    this.#readSeq = read.position.seq;
+    this.#releaseHeld(held, heldBeforeRead, read.position.seq);
+    if (this.#readAgain || this.#overflowed) this.#wantsRead = true;
+  }
+
+  #open(read: LogRead): void {
+    this.#opened = true;
+    this.#epoch = read.position.epoch;
+    this.#seq = read.position.seq;
+    this.#listener.onOpened(this.topic.name, snapshotOf(read));
+  }
+
+  #mergeNewest(read: LogRead): void {
+    const { position } = read;
+    const last = read.entries.at(-1);
+    const value = last !== undefined && last.seq === position.seq && last.data !== null ? last : null;
+    if (this.#isOtherLife(position)) {
+      this.#gap(position.epoch, value === null ? position.seq : position.seq - 1, null);
+    } else if (position.seq > this.#seq && value === null) {
+      this.#gap(position.epoch, position.seq, position.seq - this.#seq);
+    }
+    if (value !== null && value.seq > this.#seq) this.#deliver(value.seq, value.data, value.origin);
+  }
+
+  #merge(request: ReadRequest, read: LogRead): void {
+    const { position, entries } = read;
+    const unrepairedBefore = this.#counters.gapsUnrepaired;
+    let deliveredCount = 0;
+    if (this.#isOtherLife(position)) {
+      this.#gap(position.epoch, (entries[0]?.seq ?? position.seq + 1) - 1, null);
+    }
+    for (const entry of entries) {
+      if (this.#closed) return;
+      if (entry.seq <= this.#seq) continue;
+      if (entry.seq > this.#seq + 1) this.#gap(position.epoch, entry.seq - 1, entry.seq - 1 - this.#seq);
+      this.#deliver(entry.seq, entry.data, entry.origin);
+      deliveredCount++;
+    }
+    if (entries.length >= request.limit && this.#seq < position.seq) {
+      this.#wantsRead = true;
+    } else if (this.#seq < position.seq) {
+      this.#gap(position.epoch, position.seq, position.seq - this.#seq);
+    }
+    if (deliveredCount > 0 && unrepairedBefore === this.#counters.gapsUnrepaired)
+      this.#counters.gapsRepaired++;
+  }
+
+  #isOtherLife(position: Position): boolean {
+    return position.epoch !== this.#epoch || position.seq < this.#seq;
+  }
+
+  /**
+   * Delivers what was held, as far as it goes on without a hole; keeps the rest and wants another read for it.
+   * @param beforeRead how many of `held` came before the read began: the log stood at `logSeq` at least when they
+   *   came, so those beyond it are in no log.
+   */
+  #releaseHeld(held: readonly Held[], beforeRead: number, logSeq: number): void {
+    for (let index = 0; index < held.length; index++) {
+      const each = held[index];
+      if (each === undefined || this.#closed) return;
+      if (each.epoch === null) {
+        if (this.#held.length > 0) this.#hold(each);
+        else if (each.data !== null) this.#deliverWithoutSeq(each.data, each.origin);
+      } else if (each.epoch !== this.#epoch) {
+        // Of a former life, of which `onGap` has told; or of the next one, which the next read will find.
+        if (index >= beforeRead) this.#holdForRead(each);
+      } else if (each.seq <= this.#seq) {
+        this.#counters.duplicatesDropped++;
+      } else if (index < beforeRead && each.seq > logSeq) {
+        this.#counters.publicationsRejected++;
+      } else if (each.seq === this.#seq + 1 || this.topic.delivery === "latest") {
+        this.#deliver(each.seq, each.data, each.origin);
+      } else {
+        this.#holdForRead(each);
+      }
+    }
+  }
+
+  #liveWithoutSeq(data: Uint8Array, origin: string | null): void {
+    // Behind what is held, so that the topic's last value is the one that came last.
+    if (!this.#opened || this.#held.length > 0) this.#hold({ epoch: null, seq: 0, data, origin });
+    else this.#deliverWithoutSeq(data, origin);
+  }
+
+  #deliverWithoutSeq(data: Uint8Array, origin: string | null): void {
+    if (!this.#closed) this.#listener.onPublication(this.topic.name, { seq: 0, data, origin });
+  }
+
+  #deliver(seq: number, data: Uint8Array | null, origin: string | null): void {
+    if (data === null) {
+      if (this.topic.delivery === "latest") this.#seq = seq;
+      else this.#gap(this.#epoch, seq, seq - this.#seq);
+      return;
+    }
+    this.#seq = seq;
+    if (!this.#closed) this.#listener.onPublication(this.topic.name, { seq, data, origin });
+  }
+
+  #gap(epoch: string, seq: number, lostCount: number | null): void {
+    this.#epoch = epoch;
+    this.#seq = seq;
+    this.#counters.gapsUnrepaired++;
+    if (!this.#closed) this.#listener.onGap(this.topic.name, { epoch, seq }, lostCount);
+  }
+
+  #holdForRead(message: Held): void {
+    this.#hold(message);
+    this.#wantsRead = true;
+  }
+
+  #hold(message: Held): void {
+    const bytes = message.data?.length ?? 0;
+    const isFull =
+      this.#held.length >= this.#limits.heldCountMax || this.#heldBytes + bytes > this.#limits.heldBytesMax;
+    if (isFull) {
+      // With history nothing is lost: the log has it. Without, the newest are the ones that go, told by nobody:
+      // a live-only topic is held only until its subscription is confirmed.
+      this.#overflowed = true;
+      return;
+    }
+    this.#held.push(message);
+    this.#heldBytes += bytes;
+  }
+
+  #takeHeld(): Held[] {
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#heldBeforeRead = 0;
+    return held;
+  }
+}
+
+/** The newest entries that follow each other without a hole up to the log's position. */
+function snapshotOf(read: LogRead): { position: Position; entries: Publication[] } {
+  const entries: Publication[] = [];
+  let next = read.position.seq;
+  for (let index = read.entries.length - 1; index >= 0; index--) {
+    const entry = read.entries[index];
+    if (entry === undefined || entry.data === null || entry.seq !== next) break;
+    entries.push({ seq: entry.seq, data: entry.data, origin: entry.origin });
+    next--;
+  }
+  return { position: read.position, entries: entries.toReversed() };
+}
