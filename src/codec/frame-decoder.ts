@@ -206,7 +206,6 @@ export class FrameDecoder {
 
   #endLength(): FrameEvent {
     this.#phase = 0;
-    this.#key = 0;
     this.#part = this.#isMasked ? part.key : part.payload;
     this.#partBytesLeft = this.#isMasked ? 4 : this.#payloadBytes;
     return frameEvent.header;

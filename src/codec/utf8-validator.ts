@@ -33,13 +33,13 @@ export class Utf8Validator {
   }
 
   /**
-   * Takes `byteAt(bytes, start, end)` as the next piece of the text; keeps no reference.
+   * Takes `bytes[start, end)` as the next piece of the text; keeps no reference.
    * Returns false as soon as no continuation could make the text valid; after that only reset() makes sense.
    */
   push(bytes: Uint8Array, start: number, end: number): boolean {
     let index = start;
     for (; this.#due > 0 && index < end; index += 1) {
-      if (!this.#stepbyteAt(bytes, index)) return false;
+      if (!this.#step(byteAt(bytes, index))) return false;
     }
     const border = lastBorder(bytes, index, end);
     if (border - index >= bulkBytesMin) {
@@ -47,7 +47,7 @@ export class Utf8Validator {
       index = border;
     }
     for (; index < end; index += 1) {
-      if (!this.#stepbyteAt(bytes, index)) return false;
+      if (!this.#step(byteAt(bytes, index))) return false;
     }
     return true;
   }

@@ -1,0 +1,73 @@
+/** Runs a MessageReader over bytes cut in a given way and writes down, one line each, what came out. */
+import {
+  MessageReader,
+  type MessageReaderOptions,
+  type MessageSink,
+} from "../../src/codec/message-reader.ts";
+
+/** A server's reader with room. */
+export const serverOptions: MessageReaderOptions = {
+  role: "server",
+  messageBytesMax: 1_048_576,
+  fragmentsPerMessageMax: 128,
+};
+
+/** Hex to bytes; spaces and line ends are for the eye. */
+export function hex(text: string): Buffer {
+  return Buffer.from(text.replaceAll(/\s/g, ""), "hex");
+}
+
+/** A sink that writes events into `events`. */
+export function recordingSink(events: string[]): MessageSink {
+  return {
+    onMessage: (isText, payload) => events.push(`${isText ? "text" : "binary"} ${show(payload)}`),
+    onPing: (payload) => events.push(`ping ${show(payload)}`),
+    onPong: (payload) => events.push(`pong ${show(payload)}`),
+    onClose: (code, reason) => events.push(`close ${code} ${show(reason)}`),
+    onViolation: (code, reason) => events.push(`violation ${code} ${reason}`),
+  };
+}
+
+/**
+ * Pushes copies of `chunks` and overwrites each one afterwards, as a socket that reuses its read buffer does: whoever
+ * still reads from it reads rubbish.
+ */
+export function readChunks(chunks: readonly Uint8Array[], options: MessageReaderOptions): string[] {
+  const events: string[] = [];
+  const reader = new MessageReader(options, recordingSink(events));
+  for (const chunk of chunks) {
+    const copy = Buffer.from(chunk);
+    reader.push(copy);
+    copy.fill(0xee);
+  }
+  return events;
+}
+
+/** `bytes` one to a chunk. */
+export function bytewise(bytes: Uint8Array): Uint8Array[] {
+  return Array.from(bytes, (byte) => Uint8Array.of(byte));
+}
+
+/** `bytes` cut at `offsets`, which may come in any order and repeat. */
+export function cutAt(bytes: Uint8Array, offsets: readonly number[]): Uint8Array[] {
+  const borders = [...offsets, bytes.length].sort((a, b) => a - b);
+  return borders.map((border, index) => bytes.subarray(index === 0 ? 0 : borders[index - 1], border));
+}
+
+/** The events of `bytes` whole, having made sure that byte by byte and cut in two anywhere gives the same. */
+export function readEveryWay(bytes: Uint8Array, options: MessageReaderOptions = serverOptions): string[] {
+  const whole = readChunks([bytes], options);
+  const different = (how: string, events: string[]): void => {
+    if (JSON.stringify(events) === JSON.stringify(whole)) return;
+    throw new Error(`${how}: ${events.join(" | ")}; whole: ${whole.join(" | ")}`);
+  };
+  different("byte by byte", readChunks(bytewise(bytes), options));
+  for (let offset = 0; offset <= bytes.length; offset += 1) {
+    different(`cut at ${offset}`, readChunks(cutAt(bytes, [offset]), options));
+  }
+  return whole;
+}
+
+function show(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
