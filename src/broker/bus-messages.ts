@@ -14,9 +14,9 @@ export interface BusPort {
   onClose(listener: () => void): void;
 }
 
-/** Worker to primary. `id` is the worker's own count, `published`, `page` and `failed` carry it back. */
+/** Worker to primary. `id` is the worker's own count; the answer carries it back. */
 export type WorkerBusMessage =
-  | { readonly kind: "open"; readonly topic: BrokerTopic }
+  | { readonly kind: "open"; readonly id: number; readonly topic: string }
   | { readonly kind: "close"; readonly topic: string }
   | {
       readonly kind: "publish";
@@ -48,8 +48,20 @@ export type PrimaryBusMessage =
       readonly data: Uint8Array;
       readonly origin: string | null;
     }
+  /** From now on the topic's publications follow. */
+  | { readonly kind: "opened"; readonly id: number; readonly topic: string }
   | { readonly kind: "published"; readonly id: number; readonly position: Position | null }
   | { readonly kind: "page"; readonly id: number; readonly read: LogRead };
+
+/**
+ * Whether something that came over a port is a batch of messages. Only the other half sends on it, so this looks at
+ * the form alone.
+ */
+export function isBatch<Message extends WorkerBusMessage | PrimaryBusMessage>(
+  message: unknown,
+): message is Message[] {
+  return Array.isArray(message);
+}
 
 /**
  * Gathers what is to be sent until the end of the event loop's turn: one IPC message costs more than its content.

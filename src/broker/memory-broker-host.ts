@@ -6,7 +6,13 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { BrokerTopic, Position, PublishOptions } from "./broker.ts";
-import { BusOutbox, type BusPort, type PrimaryBusMessage, type WorkerBusMessage } from "./bus-messages.ts";
+import {
+  BusOutbox,
+  isBatch,
+  type BusPort,
+  type PrimaryBusMessage,
+  type WorkerBusMessage,
+} from "./bus-messages.ts";
 import { MemoryLog } from "./memory-log.ts";
 
 const sweepIntervalMs = 30_000;
@@ -51,9 +57,8 @@ export class MemoryBrokerHost {
   attach(port: BusPort): void {
     const worker: Worker = { outbox: new BusOutbox(port), topics: new Set() };
     port.onMessage((message) => {
-      // Only MemoryBroker sends on this port, and only arrays of these.
-      if (!Array.isArray(message)) return;
-      for (const each of message as WorkerBusMessage[]) this.#handle(worker, each);
+      if (!isBatch<WorkerBusMessage>(message)) return;
+      for (const each of message) this.#handle(worker, each);
     });
     port.onClose(() => {
       worker.outbox.close();
@@ -106,7 +111,8 @@ export class MemoryBrokerHost {
   #handle(worker: Worker, message: WorkerBusMessage): void {
     switch (message.kind) {
       case "open":
-        this.#open(worker, message.topic.name);
+        this.#open(worker, message.topic);
+        worker.outbox.push({ kind: "opened", id: message.id, topic: message.topic });
         break;
       case "close":
         worker.topics.delete(message.topic);
@@ -145,6 +151,7 @@ export class MemoryBrokerHost {
   #forget(worker: Worker, topic: string): void {
     const openers = this.#openers.get(topic);
     openers?.delete(worker);
+    this.#topics.get(topic)?.log.touch(this.#clock.nowMs());
     if (openers?.size === 0) this.#openers.delete(topic);
   }
 

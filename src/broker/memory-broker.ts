@@ -12,7 +12,13 @@ import type {
   Position,
   PublishOptions,
 } from "./broker.ts";
-import { BusOutbox, type BusPort, type PrimaryBusMessage, type WorkerBusMessage } from "./bus-messages.ts";
+import {
+  BusOutbox,
+  isBatch,
+  type BusPort,
+  type PrimaryBusMessage,
+  type WorkerBusMessage,
+} from "./bus-messages.ts";
 import { newBrokerCounters } from "./counters.ts";
 import { historyPage } from "./history-page.ts";
 import { OpenTopic } from "./open-topic.ts";
@@ -39,6 +45,8 @@ export class MemoryBroker implements Broker {
   readonly #port: BusPort;
   readonly #outbox: BusOutbox<WorkerBusMessage>;
   readonly #topics = new Map<string, OpenTopic>();
+  /** By topic, the request whose confirmation counts: a topic may be closed and opened again before the first comes. */
+  readonly #openIds = new Map<string, number>();
   /** Oldest first. */
   readonly #pending = new Map<number, Pending>();
   readonly #historyReads = new SharedReads<LogRead>();
@@ -75,14 +83,11 @@ export class MemoryBroker implements Broker {
     invariant(this.#listener !== null, "a broker is started before topics are opened");
     invariant(!this.#topics.has(name), "a topic is opened once at a time");
     const feed = new TopicFeed(topic, this.#listener, this.counters);
-    const opened = new OpenTopic(feed, (request) => this.#readForFeed(topic, request));
-    this.#topics.set(name, opened);
+    this.#topics.set(name, new OpenTopic(feed, (request) => this.#readForFeed(topic, request)));
     this.counters.topicsOpen = this.#topics.size;
-    this.#outbox.push({ kind: "open", topic });
-    // The port keeps its order: whatever is read after `open` was sent is met by the messages that follow.
-    setImmediate(() => {
-      if (this.#topics.get(name) === opened) opened.subscribed();
-    });
+    this.#lastId++;
+    this.#openIds.set(name, this.#lastId);
+    this.#outbox.push({ kind: "open", id: this.#lastId, topic: name });
   }
 
   close(name: string): void {
@@ -90,6 +95,7 @@ export class MemoryBroker implements Broker {
     if (topic === undefined) return;
     topic.close();
     this.#topics.delete(name);
+    this.#openIds.delete(name);
     this.counters.topicsOpen = this.#topics.size;
     this.#outbox.push({ kind: "close", topic: name });
   }
@@ -153,7 +159,10 @@ export class MemoryBroker implements Broker {
     invariant(answer.kind === "page", "a read is answered by a page");
     const { position, entries } = answer.read;
     // Copies: what came over IPC is a view of the whole batch.
-    return { position, entries: entries.map((entry) => ({ ...entry, data: entry.data?.slice() ?? null })) };
+    return {
+      position,
+      entries: entries.map(({ seq, data, origin }) => ({ seq, data: data?.slice() ?? null, origin })),
+    };
   }
 
   #ask(message: (id: number) => WorkerBusMessage): Promise<Answer> {
@@ -172,11 +181,13 @@ export class MemoryBroker implements Broker {
   }
 
   #onMessage(message: unknown): void {
-    // Only MemoryBrokerHost sends on this port, and only arrays of these.
-    if (!Array.isArray(message)) return;
-    for (const each of message as PrimaryBusMessage[]) {
+    if (!isBatch<PrimaryBusMessage>(message)) return;
+    for (const each of message) {
       if (each.kind === "publication") {
         this.#onPublication(each.topic, each.epoch, each.seq, each.data, each.origin);
+      } else if (each.kind === "opened") {
+        const topic = this.#topics.get(each.topic);
+        if (topic !== undefined && this.#openIds.get(each.topic) === each.id) topic.subscribed();
       } else {
         this.#pending.get(each.id)?.resolve(each);
         this.#pending.delete(each.id);
