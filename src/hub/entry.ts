@@ -101,7 +101,7 @@ export class Entry {
     let at = start;
     target.set(this.log.prefix, at);
     at += this.log.prefix.length;
-    at += target.latin1Write(seq, at);
+    at += target.write(seq, at, "latin1");
     target.set(comma, at);
     at += comma.length;
     target.set(this.data, at);

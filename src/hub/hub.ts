@@ -3,14 +3,15 @@
  * given what at the next turn. In memory and synchronous; knows no socket, timer, clock or promise. Its owner passes
  * the time in and calls `turn` when `wake` asks for it.
  */
-import { AudienceRegistry } from "./audience-registry.ts";
 import type { Audience } from "./audience.ts";
 import { Delivery } from "./delivery.ts";
 import { DueQueue } from "./due-queue.ts";
 import type { Entry, Variant } from "./entry.ts";
 import { HubCounters } from "./hub-counters.ts";
 import { LostEvents } from "./lost-events.ts";
-import { Membership, Reader } from "./reader.ts";
+import { Memberships } from "./memberships.ts";
+import type { Wish } from "./memberships.ts";
+import { Reader } from "./reader.ts";
 import type { ReaderSink } from "./reader.ts";
 import { TopicLog } from "./topic-log.ts";
 import type { HubTopic } from "./topic-log.ts";
@@ -36,12 +37,6 @@ export interface HubOptions {
   readonly wake: (dueMs: number) => void;
 }
 
-/** A topic that a reader asks for, and how often it wants it (only `latest` topics have a rate). */
-export interface Wish {
-  readonly log: TopicLog;
-  readonly classMs: number;
-}
-
 /** A position as the broker names it. */
 interface LogPosition {
   readonly epoch: string;
@@ -59,8 +54,6 @@ interface Waiter {
   finish: (() => void) | null;
 }
 
-/** After its last change, how long a set rests before the hub looks for others with the same set. */
-const settleMs = 1000;
 /** `lost` events of a topic are at least this far apart. */
 const lostIntervalMs = 1000;
 /** Writes that fit in a millisecond of a turn's budget: one costs 5 to 10 µs. */
@@ -75,7 +68,7 @@ export class Hub {
   readonly #logs = new Map<string, TopicLog>();
   readonly #waiters = new Map<TopicLog, Waiter[]>();
   readonly #readers = new Map<string, Reader>();
-  readonly #registry = new AudienceRegistry();
+  readonly #memberships: Memberships;
   readonly #delivery: Delivery;
   readonly #lost: LostEvents;
   readonly #due = new DueQueue<Audience>();
@@ -89,6 +82,10 @@ export class Hub {
     this.#source = source;
     this.#delivery = new Delivery(this.counters, options.catchUpBytesMax);
     this.#lost = new LostEvents(this.#delivery);
+    this.#memberships = new Memberships(this.counters, this.#delivery, {
+      after: (delayMs, action) => this.#after(delayMs, action),
+      noteInterest: (log) => this.#noteInterest(log),
+    });
   }
 
   // ---- topics, as the broker tells them ----
@@ -179,7 +176,7 @@ export class Hub {
     this.#nowMs = nowMs;
     this.#readers.delete(reader.id);
     if (this.#delivery.isFlushing) this.#removed.push(reader);
-    else this.#leaveAll(reader);
+    else this.#memberships.leaveAll(reader);
   }
 
   /**
@@ -237,25 +234,7 @@ export class Hub {
   change(reader: Reader, wishes: readonly Wish[], unwanted: readonly TopicLog[], nowMs: number): void {
     if (reader.isRemoved) return;
     this.#nowMs = nowMs;
-    const added = new Map<number, TopicLog[]>();
-    const removed = new Map<number, TopicLog[]>();
-    for (const log of unwanted) {
-      const membership = reader.membershipFor(log);
-      if (membership === null) continue;
-      append(removed, membership.audience.classMs, log);
-      log.leftOutCorrections.delete(reader);
-    }
-    for (const { log, classMs } of wishes) {
-      const before = reader.membershipFor(log);
-      if (before?.audience.classMs === classMs) continue;
-      if (before !== null) append(removed, before.audience.classMs, log);
-      else if (log.leftOut > 0) log.leftOutCorrections.set(reader, log.leftOut);
-      append(added, classMs, log);
-    }
-    const classes = new Set([...removed.keys(), ...added.keys()]);
-    for (const classMs of classes) {
-      this.#changeClass(reader, classMs, added.get(classMs) ?? [], removed.get(classMs) ?? []);
-    }
+    this.#memberships.change(reader, wishes, unwanted, nowMs);
   }
 
   /** The log of a topic that is open, or null. */
@@ -268,7 +247,7 @@ export class Hub {
   drained(reader: Reader, nowMs: number): void {
     if (reader.isRemoved || reader.laggingCount === 0) return;
     this.#nowMs = nowMs;
-    for (const membership of [...reader.memberships]) {
+    for (const membership of reader.memberships.slice()) {
       if (membership.state !== "lagging" || membership.index !== -1) continue;
       const { audience } = membership;
       if (audience.classMs === 0) {
@@ -295,7 +274,7 @@ export class Hub {
       audience.isScheduled = false;
       if (audience.readerCount === 0) continue;
       this.#delivery.flush(audience, nowMs);
-      for (const reader of this.#removed.splice(0)) this.#leaveAll(reader);
+      for (const reader of this.#removed.splice(0)) this.#memberships.leaveAll(reader);
       if (this.counters.writes >= writesMax) break;
     }
     return Math.max(nowMs, Math.min(this.#due.nextMs, this.#later.nextMs));
@@ -385,101 +364,6 @@ export class Hub {
     if (membership?.state !== "lagging") return;
     this.#delivery.giveExtra(membership, entry, this.#options.ringMessagesMax);
   }
-
-  #changeClass(
-    reader: Reader,
-    classMs: number,
-    added: readonly TopicLog[],
-    removed: readonly TopicLog[],
-  ): void {
-    const membership = reader.membershipOf(classMs);
-    this.counters.subscriptions += added.length - removed.length;
-    if (membership !== null && membership.audience.readerCount === 1) {
-      this.#changeInPlace(membership, added, removed);
-    } else {
-      const wanted = new Set(membership?.audience.topics.keys());
-      for (const log of removed) wanted.delete(log);
-      for (const log of added) wanted.add(log);
-      if (membership !== null) this.#leave(membership);
-      if (wanted.size > 0) this.#join(reader, this.#find(reader.variant, classMs, wanted));
-    }
-    for (const log of added) this.#noteInterest(log);
-    for (const log of removed) this.#noteInterest(log);
-  }
-
-  /** A set that one reader has for itself changes without a search: 1,024 subscribes in a row cost 1,024 steps. */
-  #changeInPlace(membership: Membership, added: readonly TopicLog[], removed: readonly TopicLog[]): void {
-    const { audience } = membership;
-    this.#registry.unregister(audience);
-    // The reader is settled: what its new topics had before is not its own, also not if it lags at the next flush.
-    membership.cursor = this.#delivery.order;
-    for (const log of removed) audience.removeTopic(log);
-    for (const log of added) audience.addTopic(log);
-    if (audience.topics.size === 0) {
-      this.#leave(membership);
-      return;
-    }
-    const changedMs = this.#nowMs;
-    audience.changedMs = changedMs;
-    this.#after(settleMs, () => {
-      if (audience.changedMs === changedMs && !audience.isRegistered) this.#settleSet(audience);
-    });
-  }
-
-  /** A set has rested: share it with those who have the same, or let others find it. */
-  #settleSet(audience: Audience): void {
-    if (audience.readerCount === 0) return;
-    const twin = this.#registry.findTwin(audience);
-    const membership = audience.members[0];
-    if (twin === null || membership === undefined) {
-      this.#registry.register(audience);
-      return;
-    }
-    if (!this.#delivery.settle(membership.reader)) {
-      this.#after(settleMs, () => {
-        if (!audience.isRegistered) this.#settleSet(audience);
-      });
-      return;
-    }
-    const { reader } = membership;
-    this.#leave(membership);
-    this.#join(reader, twin);
-  }
-
-  #find(variant: Variant, classMs: number, topics: ReadonlySet<TopicLog>): Audience {
-    const audience = this.#registry.findOrCreate(variant, classMs, topics);
-    if (audience.readerCount === 0) this.counters.audiences += 1;
-    return audience;
-  }
-
-  #join(reader: Reader, audience: Audience): void {
-    const membership = new Membership(reader, audience);
-    reader.memberships.push(membership);
-    audience.readerCount += 1;
-    this.#delivery.attach(membership);
-  }
-
-  #leave(membership: Membership): void {
-    const { reader, audience } = membership;
-    this.#delivery.detach(membership);
-    reader.memberships.splice(reader.memberships.indexOf(membership), 1);
-    audience.readerCount -= 1;
-    if (audience.readerCount > 0) return;
-    this.counters.audiences -= 1;
-    this.#registry.unregister(audience);
-    for (const log of [...audience.topics.keys()]) {
-      audience.removeTopic(log);
-      this.#noteInterest(log);
-    }
-  }
-
-  #leaveAll(reader: Reader): void {
-    this.counters.subscriptions -= reader.topicCount;
-    for (const membership of [...reader.memberships]) {
-      for (const log of membership.audience.topics.keys()) log.leftOutCorrections.delete(reader);
-      this.#leave(membership);
-    }
-  }
 }
 
 /** The readers of a topic that do not lag; those who do find the gap when they read the log. */
@@ -490,10 +374,4 @@ function readersOf(log: TopicLog): Reader[] {
     for (const { reader } of audience.joining) readers.push(reader);
   }
   return readers;
-}
-
-function append<Key, Item>(lists: Map<Key, Item[]>, key: Key, item: Item): void {
-  const list = lists.get(key);
-  if (list === undefined) lists.set(key, [item]);
-  else list.push(item);
 }

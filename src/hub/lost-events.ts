@@ -3,7 +3,6 @@
  * the same for all but those who joined since the last event, or got a message of their own that the others did not.
  */
 import type { Delivery } from "./delivery.ts";
-import type { Reader } from "./reader.ts";
 import type { TopicLog } from "./topic-log.ts";
 
 export class LostEvents {

@@ -121,7 +121,7 @@ export class TopicLog {
       found.push(entry);
       wanted -= 1;
     }
-    return wanted <= since ? found.reverse() : null;
+    return wanted <= since ? found.toReversed() : null;
   }
 
   /** The topic's value for a reader that arrives now; null when there is none or its time is over. */

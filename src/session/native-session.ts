@@ -1,0 +1,393 @@
+/**
+ * The state machine of one connection on `/ws` (docs/PROTOCOL.md): commands in, replies and publications out.
+ * Commands are answered in the order in which they came; one that must wait (topics that are being opened, a token
+ * that is being verified) holds those behind it back.
+ */
+import type { Identity } from "../auth/identity.ts";
+import { BrokerError, RequestError } from "../base/errors.ts";
+import { TokenBucket } from "../base/token-bucket.ts";
+import { encodeFrame } from "../codec/frame-encoder.ts";
+import { opcode } from "../codec/opcode.ts";
+import type { Variant } from "../hub/entry.ts";
+import type { Reader } from "../hub/reader.ts";
+import type { TopicLog } from "../hub/topic-log.ts";
+import { closeCodes } from "../protocol/close-codes.ts";
+import { parseCommand } from "../protocol/parse-command.ts";
+import type { Command, SincePosition } from "../protocol/parse-command.ts";
+import { errorReply, ReplyWriter } from "../protocol/reply-writer.ts";
+import { ConnectionSink } from "./reader-sink.ts";
+import type { SessionConnection, SessionServices } from "./session-services.ts";
+import { SubscriptionRequest } from "./subscription-request.ts";
+import type { SubscriptionWish } from "./subscription-request.ts";
+import { TokenExpiry } from "./token-expiry.ts";
+import type { RuledTopic } from "./topic-access.ts";
+
+/** What the address of `/ws` asked for. */
+export interface NativeSessionOptions {
+  /** From `?topics=`; empty when absent. */
+  readonly topics: readonly string[];
+  /** From `Authorization: Bearer` or `?token=`; null when absent. */
+  readonly token: string | null;
+  /** From `?interval=`: default of `intervalMs`; null when absent. */
+  readonly intervalMs: number | null;
+  /** From `?batch=1`. */
+  readonly batch: boolean;
+}
+
+/** A command that waits for the ones before it. */
+interface Waiting {
+  readonly idJson: string;
+  readonly command: Command;
+}
+
+/** Commands that may wait behind one that is not finished. */
+const waitingCommandsMax = 1024;
+/** Unreadable messages in a row that end a connection (4503). */
+const unreadableMax = 3;
+/** How long a connection that needs a token may stay without one. */
+const authenticateTimeoutMs = 10_000;
+
+const noPositions: ReadonlyMap<string, SincePosition> = new Map();
+
+export class NativeSession {
+  readonly #connection: SessionConnection;
+  readonly #services: SessionServices;
+  readonly #options: NativeSessionOptions;
+  readonly #reader: Reader;
+  readonly #publishBudget: TokenBucket;
+  readonly #expiry: TokenExpiry;
+  readonly #waiting: Waiting[] = [];
+  /** null: not authenticated. */
+  #identity: Identity | null;
+  #request: SubscriptionRequest | null = null;
+  /** Unsubscribing waits for a socket that is full. */
+  #drainAction: (() => void) | null = null;
+  #isBusy = false;
+  #isClosed = false;
+  #unreadable = 0;
+
+  constructor(connection: SessionConnection, services: SessionServices, options: NativeSessionOptions) {
+    this.#connection = connection;
+    this.#services = services;
+    this.#options = options;
+    const variant: Variant = options.batch ? "batch" : "native";
+    this.#reader = services.hub.addReader(connection.id, new ConnectionSink(connection, variant), variant);
+    this.#identity = services.auth.anonymous;
+    this.#publishBudget = new TokenBucket(services.limits.clientPublishesPerSecMax, services.clock.nowMs());
+    this.#expiry = new TokenExpiry(services.wheel, services.clock, () => {
+      const isMissing = this.#identity === null;
+      if (isMissing) connection.close(closeCodes.unauthorized, "unauthorized");
+      else connection.close(closeCodes.tokenExpired, "token_expired");
+    });
+  }
+
+  /** Welcomes the client and does what its address asked for. */
+  start(): void {
+    const { id } = this.#connection;
+    this.#sendText(
+      JSON.stringify({ event: "welcome", connection: id, heartbeatMs: this.#services.heartbeatMs }),
+    );
+    const { token, topics } = this.#options;
+    const subscribe = (): void => {
+      if (topics.length === 0) this.#next();
+      else this.#subscribe(topics, null, noPositions, '{"event":"subscribed",', "}");
+    };
+    this.#isBusy = true;
+    if (token === null) {
+      if (this.#identity === null) this.#expiry.set(this.#services.clock.wallMs() + authenticateTimeoutMs);
+      subscribe();
+      return;
+    }
+    void this.#authenticate(token).then((error) => {
+      if (this.#isClosed) return;
+      if (error === null) subscribe();
+      else if (error.temporary) this.#connection.close(closeCodes.overloaded, "overloaded");
+      else this.#connection.close(closeCodes.unauthorized, "unauthorized");
+    }, this.#services.onUnexpected);
+  }
+
+  /** A text message. Borrowed until return. */
+  receive(message: Uint8Array): void {
+    if (this.#isClosed) return;
+    const { commandsByMethod } = this.#services.counters;
+    const parsed = parseCommand(message);
+    if (parsed.error !== null) {
+      commandsByMethod.unreadable += 1;
+      this.#refuse(parsed.idJson, parsed.error);
+      this.#unreadable = parsed.idJson === "null" ? this.#unreadable + 1 : 0;
+      if (this.#unreadable >= unreadableMax) {
+        this.#connection.close(closeCodes.tooManyErrors, "too_many_errors");
+      }
+      return;
+    }
+    this.#unreadable = 0;
+    const { idJson, command } = parsed;
+    commandsByMethod[command.method] += 1;
+    if (!this.#isBusy) {
+      this.#run(idJson, command);
+      return;
+    }
+    if (this.#waiting.length >= waitingCommandsMax) {
+      this.#refuse(idJson, new RequestError("rate_limited", "too many commands wait for earlier ones"));
+      return;
+    }
+    // What outlives this call is copied: the message lies in the socket's read buffer.
+    this.#waiting.push({
+      idJson,
+      command: command.method === "publish" ? { ...command, data: Buffer.from(command.data) } : command,
+    });
+  }
+
+  /** The socket has room again. */
+  drained(): void {
+    this.#services.hub.drained(this.#reader, this.#services.clock.nowMs());
+    this.#request?.drained();
+    const action = this.#drainAction;
+    this.#drainAction = null;
+    action?.();
+  }
+
+  /** The server is about to close the connection, as on a restart. */
+  announceClosing(reason: string, reconnectAfterMs: number): void {
+    this.#sendText(JSON.stringify({ event: "closing", reason, reconnectAfterMs }));
+  }
+
+  /** The connection is gone. Frees everything. */
+  closed(): void {
+    this.#isClosed = true;
+    this.#request?.cancel();
+    this.#drainAction = null;
+    this.#waiting.length = 0;
+    this.#expiry.clear();
+    this.#services.hub.remove(this.#reader, this.#services.clock.nowMs());
+  }
+
+  /** A command is finished: on with the next. */
+  #next(): void {
+    this.#isBusy = false;
+    while (!this.#isBusy && !this.#isClosed) {
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) return;
+      this.#run(waiting.idJson, waiting.command);
+    }
+  }
+
+  #run(idJson: string, command: Command): void {
+    try {
+      this.#dispatch(idJson, command);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      this.#refuse(idJson, error);
+    }
+  }
+
+  #dispatch(idJson: string, command: Command): void {
+    switch (command.method) {
+      case "ping":
+        this.#sendText(`{"id":${idJson},"result":{}}`);
+        return;
+      case "subscribe":
+        this.#isBusy = true;
+        this.#subscribe(
+          command.topics,
+          command.intervalMs,
+          command.since,
+          `{"id":${idJson},"result":{`,
+          "}}",
+        );
+        return;
+      case "unsubscribe":
+        this.#unsubscribe(idJson, command.topics);
+        return;
+      case "publish":
+        this.#publish(idJson, command.topic, command.data);
+        return;
+      case "history":
+        this.#history(idJson, command);
+        return;
+      case "token":
+        this.#token(idJson, command.token);
+    }
+  }
+
+  // ---- subscribe, unsubscribe ----
+
+  #subscribe(
+    names: readonly string[],
+    intervalMs: number | null,
+    since: ReadonlyMap<string, SincePosition>,
+    before: string,
+    after: string,
+  ): void {
+    const wish: SubscriptionWish = {
+      ...this.#admit(names),
+      intervalMs: intervalMs ?? this.#options.intervalMs,
+      since,
+    };
+    this.#request = new SubscriptionRequest(this.#services, this.#reader, wish, (members) => {
+      this.#request = null;
+      const reply = new ReplyWriter().text(before).data(members.bytes()).text(after);
+      this.#connection.write(encodeFrame(opcode.text, reply.bytes()));
+      // The subscription itself is made right after this callback; what waits runs after it.
+      queueMicrotask(() => this.#next());
+    });
+    this.#request.start();
+  }
+
+  /** Sorts the names of a request into topics and refusals. */
+  #admit(names: readonly string[]): Pick<SubscriptionWish, "topics" | "errors"> {
+    const topics: RuledTopic[] = [];
+    const errors = new Map<string, RequestError>();
+    const max = this.#services.limits.topicsPerConnectionMax ?? Number.POSITIVE_INFINITY;
+    let count = this.#reader.topicCount;
+    for (const name of names) {
+      try {
+        const topic = this.#services.topics.topic(name);
+        this.#require((identity) => identity.maySubscribe(name));
+        if (this.#subscribedLog(name) === null) count += 1;
+        if (count > max) throw new RequestError("limit", `a connection has at most ${max} topics`);
+        topics.push(topic);
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        if (error.code === "limit") count -= 1;
+        errors.set(name, error);
+      }
+    }
+    return { topics, errors };
+  }
+
+  #unsubscribe(idJson: string, names: readonly string[]): void {
+    const { hub, clock } = this.#services;
+    if (!hub.settle(this.#reader)) {
+      this.#isBusy = true;
+      this.#drainAction = () => {
+        this.#unsubscribe(idJson, names);
+        if (this.#drainAction === null) this.#next();
+      };
+      return;
+    }
+    const logs = names.map((name) => this.#subscribedLog(name)).filter((log) => log !== null);
+    hub.change(this.#reader, [], logs, clock.nowMs());
+    this.#sendText(`{"id":${idJson},"result":{"topics":${JSON.stringify(names)}}}`);
+  }
+
+  #subscribedLog(name: string): TopicLog | null {
+    const log = this.#services.hub.find(name);
+    return log !== null && this.#reader.membershipFor(log) !== null ? log : null;
+  }
+
+  // ---- publish, history, token ----
+
+  /** @param data borrowed until return. */
+  #publish(idJson: string, name: unknown, data: Uint8Array): void {
+    const topic = this.#services.topics.topic(name);
+    this.#require((identity) => identity.mayPublish(topic.name));
+    if (!topic.clientPublish) throw new RequestError("forbidden", "clients may not publish on this topic");
+    const { messageBytesMax, clientPublishesPerSecMax } = this.#services.limits;
+    if (data.length > messageBytesMax) {
+      throw new RequestError("too_large", `a message has at most ${messageBytesMax} bytes`);
+    }
+    if (!this.#publishBudget.take(1, this.#services.clock.nowMs())) {
+      throw new RequestError("rate_limited", `at most ${clientPublishesPerSecMax} messages a second`);
+    }
+    const options = { origin: this.#connection.id };
+    this.#answer(idJson, this.#services.broker.publish(topic, Buffer.from(data), options), (position) => {
+      const place = position === null ? {} : { epoch: position.epoch, seq: position.seq };
+      return Buffer.from(JSON.stringify({ topic: topic.name, ...place }));
+    });
+  }
+
+  #history(idJson: string, command: Extract<Command, { method: "history" }>): void {
+    const topic = this.#services.topics.topic(command.topic);
+    this.#require((identity) => identity.maySubscribe(topic.name));
+    if (topic.history === null) throw new RequestError("bad_request", "this topic keeps no history");
+    const { since, limit } = command;
+    this.#answer(idJson, this.#services.broker.history(topic, since, limit), (page) => {
+      const { epoch, seq } = page.position;
+      const reply = new ReplyWriter().text(
+        `{"topic":${JSON.stringify(topic.name)},"epoch":${JSON.stringify(epoch)},"seq":${seq},`,
+      );
+      if (since !== null) reply.text(`"recovered":${page.complete},`);
+      const bytes = reply.messages(page.entries).text("}").bytes();
+      if (bytes.length > this.#services.limits.pendingBytesMax) {
+        throw new RequestError("too_large", "the reply would be too large: ask for fewer with params.limit");
+      }
+      return bytes;
+    });
+  }
+
+  #token(idJson: string, token: string): void {
+    this.#isBusy = true;
+    void this.#authenticate(token).then((error) => {
+      if (this.#isClosed) return;
+      if (error === null) this.#sendText(`{"id":${idJson},"result":{}}`);
+      else this.#refuse(idJson, error);
+      if (error === null && !this.#mayKeepTopics()) this.#connection.close(closeCodes.forbidden, "forbidden");
+      this.#next();
+    }, this.#services.onUnexpected);
+  }
+
+  /** Resolves to what is wrong with the token, or null when it is now this connection's. */
+  async #authenticate(token: string): Promise<RequestError | null> {
+    try {
+      const identity = await this.#services.auth.verify(token);
+      const before = this.#identity;
+      if (before !== null && before.sub !== null && before.sub !== identity.sub) {
+        return new RequestError("forbidden", "the new token is not for the same subject");
+      }
+      this.#identity = identity;
+      if (!this.#isClosed) this.#expiry.set(identity.expiresWallMs);
+      return null;
+    } catch (error) {
+      if (error instanceof RequestError) return error;
+      throw error;
+    }
+  }
+
+  /** Whether the present rights cover all that is subscribed. */
+  #mayKeepTopics(): boolean {
+    for (const { audience } of this.#reader.memberships) {
+      for (const { topic } of audience.topics.keys()) {
+        if (this.#identity?.maySubscribe(topic.name) !== true) return false;
+      }
+    }
+    return true;
+  }
+
+  /** @throws RequestError when there is no token yet, or its rights do not suffice. */
+  #require(isAllowed: (identity: Identity) => boolean): void {
+    if (this.#identity === null) throw new RequestError("unauthorized", "a token is needed first");
+    if (!isAllowed(this.#identity)) throw new RequestError("forbidden", "the token does not allow this");
+  }
+
+  // ---- out ----
+
+  /** Replies with what a promise of the broker gives, as the member `result`. */
+  #answer<Result>(idJson: string, promise: Promise<Result>, encode: (result: Result) => Uint8Array): void {
+    promise
+      .then((result) => {
+        if (this.#isClosed) return;
+        const reply = new ReplyWriter().text(`{"id":${idJson},"result":`).data(encode(result)).text("}");
+        this.#connection.write(encodeFrame(opcode.text, reply.bytes()));
+      })
+      .catch((error: unknown) => {
+        if (this.#isClosed) return;
+        if (error instanceof RequestError) this.#refuse(idJson, error);
+        else if (error instanceof BrokerError) {
+          this.#refuse(idJson, new RequestError("unavailable", "the broker cannot be reached"));
+        } else {
+          this.#services.onUnexpected(error);
+          this.#refuse(idJson, new RequestError("internal", "this failed for a reason of ours"));
+        }
+      });
+  }
+
+  #refuse(idJson: string, error: RequestError): void {
+    this.#services.counters.errorsByCode[error.code] += 1;
+    this.#sendText(errorReply(idJson, error));
+  }
+
+  #sendText(text: string): void {
+    if (!this.#isClosed) this.#connection.sendText(text);
+  }
+}

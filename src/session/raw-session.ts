@@ -1,0 +1,110 @@
+/**
+ * One connection on `/raw/<topic>`: the frames are the publications' `data` and nothing else, the current value first
+ * if there is one. Since nobody can be told of a loss, a loss on an `every` topic closes with 4003.
+ */
+import type { Identity } from "../auth/identity.ts";
+import { RequestError } from "../base/errors.ts";
+import { encodeFrame } from "../codec/frame-encoder.ts";
+import { closeCode } from "../codec/close-code.ts";
+import { opcode } from "../codec/opcode.ts";
+import type { OpenRequest } from "../hub/hub.ts";
+import { rateClassOf } from "../hub/rate-class.ts";
+import type { Reader } from "../hub/reader.ts";
+import type { TopicLog } from "../hub/topic-log.ts";
+import { closeCodes } from "../protocol/close-codes.ts";
+import { ConnectionSink } from "./reader-sink.ts";
+import type { SessionConnection, SessionServices } from "./session-services.ts";
+import { TokenExpiry } from "./token-expiry.ts";
+import type { RuledTopic } from "./topic-access.ts";
+
+export interface RawSessionOptions {
+  readonly topic: RuledTopic;
+  readonly token: string | null;
+  readonly intervalMs: number | null;
+}
+
+export class RawSession {
+  readonly #connection: SessionConnection;
+  readonly #services: SessionServices;
+  readonly #options: RawSessionOptions;
+  readonly #reader: Reader;
+  readonly #expiry: TokenExpiry;
+  #opening: OpenRequest | null = null;
+  #log: TopicLog | null = null;
+  #isClosed = false;
+
+  constructor(connection: SessionConnection, services: SessionServices, options: RawSessionOptions) {
+    this.#connection = connection;
+    this.#services = services;
+    this.#options = options;
+    this.#reader = services.hub.addReader(connection.id, new ConnectionSink(connection, "raw"), "raw");
+    this.#expiry = new TokenExpiry(services.wheel, services.clock, () =>
+      connection.close(closeCodes.tokenExpired, "token_expired"),
+    );
+  }
+
+  start(): void {
+    const { token } = this.#options;
+    if (token === null) {
+      this.#subscribe(this.#services.auth.anonymous);
+      return;
+    }
+    this.#services.auth
+      .verify(token)
+      .then(
+        (identity) => this.#subscribe(identity),
+        (error: unknown) => {
+          if (!(error instanceof RequestError)) throw error;
+          if (error.temporary) this.#connection.close(closeCodes.overloaded, "overloaded");
+          else this.#connection.close(closeCodes.unauthorized, "unauthorized");
+        },
+      )
+      .catch(this.#services.onUnexpected);
+  }
+
+  /** A message of the client: there is nothing that it could ask for here. */
+  receive(): void {
+    this.#connection.close(closeCode.policyViolation, "raw_takes_no_messages");
+  }
+
+  drained(): void {
+    this.#services.hub.drained(this.#reader, this.#services.clock.nowMs());
+  }
+
+  closed(): void {
+    this.#isClosed = true;
+    this.#opening?.cancel();
+    this.#expiry.clear();
+    this.#services.hub.remove(this.#reader, this.#services.clock.nowMs());
+  }
+
+  #subscribe(identity: Identity | null): void {
+    if (this.#isClosed) return;
+    const { topic } = this.#options;
+    if (identity === null) {
+      this.#connection.close(closeCodes.unauthorized, "unauthorized");
+      return;
+    }
+    if (!identity.maySubscribe(topic.name)) {
+      this.#connection.close(closeCodes.forbidden, "forbidden");
+      return;
+    }
+    this.#expiry.set(identity.expiresWallMs);
+    const { hub, clock } = this.#services;
+    this.#opening = hub.open([topic], clock.nowMs(), ([log]) => this.#opened(log ?? null));
+  }
+
+  #opened(log: TopicLog | null): void {
+    if (log === null) {
+      // IANA registry of close codes: 1013 Try Again Later.
+      this.#connection.close(closeCode.tryAgainLater, "unavailable");
+      return;
+    }
+    this.#log = log;
+    const { hub, clock } = this.#services;
+    const value = log.value(clock.nowMs());
+    if (value !== null) this.#connection.write(encodeFrame(opcode.text, value.data));
+    const classMs = this.#log.topic.delivery === "latest" ? rateClassOf(this.#options.intervalMs ?? 0) : 0;
+    hub.change(this.#reader, [{ log, classMs }], [], clock.nowMs());
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Decides whether a reader that was away can be given everything it missed. The worker's own log is the authority on
+ * where the topic stands; older entries come from its ring, or else from a page of the broker's history. Never says
+ * `recovered` when a single entry between is missing.
+ */
+import type { HistoryPage, Publication } from "../broker/broker.ts";
+import type { TopicLog } from "../hub/topic-log.ts";
+import type { SincePosition } from "../protocol/parse-command.ts";
+
+/** What was read for one topic of a request so far. */
+export interface RecoveryState {
+  readonly since: SincePosition;
+  /** The reader knew a newer position than this worker: the broker was asked to bring the worker up to date. */
+  isRefreshed: boolean;
+  page: HistoryPage | null;
+  pageReads: number;
+}
+
+export type RecoveryStep =
+  /** Everything in (since, the log's seq], oldest first. */
+  | {
+      readonly kind: "recovered";
+      readonly entries: readonly { readonly seq: number; readonly data: Uint8Array }[];
+    }
+  | { readonly kind: "lost" }
+  /** Ask the broker for the log's newest entries first. */
+  | { readonly kind: "refresh" }
+  /** Read the history after `since` first. */
+  | { readonly kind: "read" };
+
+/** While a topic moves faster than its history is read, this many reads are tried. */
+const pageReadsMax = 3;
+
+/** Cost: one walk over the ring; nothing is copied but references. */
+export function recoveryStep(log: TopicLog, state: RecoveryState): RecoveryStep {
+  const { since } = state;
+  if (since.seq < 0 || log.epoch === null || since.epoch !== log.epoch) return { kind: "lost" };
+  if (since.seq > log.seq) return { kind: state.isRefreshed ? "lost" : "refresh" };
+  const kept = log.recover(since.seq);
+  if (kept !== null) return { kind: "recovered", entries: kept };
+  const { page } = state;
+  if (page !== null) {
+    if (!page.complete || page.position.epoch !== log.epoch) return { kind: "lost" };
+    const older: Publication[] = page.entries.filter((entry) => entry.seq <= log.seq);
+    const reached = older.at(-1)?.seq ?? since.seq;
+    const newer = log.recover(reached);
+    if (newer !== null) return { kind: "recovered", entries: [...older, ...newer] };
+  }
+  return { kind: state.pageReads < pageReadsMax ? "read" : "lost" };
+}

@@ -1,0 +1,75 @@
+/** What all sessions of a worker share. The worker puts it together; tests fake the parts. */
+import type { Identity } from "../auth/identity.ts";
+import type { Clock } from "../base/clock.ts";
+import type { RequestErrorCode } from "../base/errors.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Hub } from "../hub/hub.ts";
+import type { TopicAccess } from "./topic-access.ts";
+
+/** The six things a session needs of a socket, not a socket. */
+export interface SessionConnection {
+  readonly id: string;
+  /** Open, and the kernel has taken all that was written. */
+  readonly isWritable: boolean;
+  /** Writes encoded frames, kept until taken. False: `onDrained` will follow. */
+  write(bytes: Uint8Array): boolean;
+  sendText(text: string): boolean;
+  close(code: number, reason: string): void;
+}
+
+export interface SessionLimits {
+  readonly topicsPerConnectionMax: number | null;
+  readonly messageBytesMax: number;
+  readonly clientPublishesPerSecMax: number | null;
+  readonly pendingBytesMax: number;
+}
+
+export interface TokenVerifier {
+  /** What a connection without a token may do; null when a token is required. */
+  readonly anonymous: Identity | null;
+  /** @throws RequestError */
+  verify(token: string): Promise<Identity>;
+}
+
+/** Plain numbers, read by the metrics. */
+export class SessionCounters {
+  readonly commandsByMethod = {
+    subscribe: 0,
+    unsubscribe: 0,
+    publish: 0,
+    history: 0,
+    token: 0,
+    ping: 0,
+    unreadable: 0,
+  };
+  readonly errorsByCode: Record<RequestErrorCode, number> = {
+    bad_request: 0,
+    bad_topic: 0,
+    unknown_topic: 0,
+    unauthorized: 0,
+    forbidden: 0,
+    limit: 0,
+    rate_limited: 0,
+    too_large: 0,
+    unavailable: 0,
+    internal: 0,
+  };
+  /** Recoveries with `recovered: true`, and those with false. */
+  recovered = 0;
+  notRecovered = 0;
+}
+
+export interface SessionServices {
+  readonly hub: Hub;
+  readonly broker: Pick<Broker, "publish" | "history" | "refresh">;
+  readonly topics: TopicAccess;
+  readonly auth: TokenVerifier;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly limits: SessionLimits;
+  readonly heartbeatMs: number;
+  readonly counters: SessionCounters;
+  /** Reports an error that is ours, with facts but without payloads and tokens. */
+  readonly onUnexpected: (error: unknown) => void;
+}

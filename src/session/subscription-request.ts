@@ -1,0 +1,212 @@
+/**
+ * One subscribe command on its way: opens its topics, reads what must be recovered, and then in one synchronous step
+ * takes the snapshot, writes the reply and joins. Until that step nothing of it can be seen from outside.
+ */
+import { RequestError } from "../base/errors.ts";
+import type { OpenRequest } from "../hub/hub.ts";
+import type { Wish } from "../hub/memberships.ts";
+import { rateClassOf } from "../hub/rate-class.ts";
+import type { Reader } from "../hub/reader.ts";
+import type { TopicLog } from "../hub/topic-log.ts";
+import type { SincePosition } from "../protocol/parse-command.ts";
+import { errorJson, ReplyWriter } from "../protocol/reply-writer.ts";
+import { recoveryStep } from "./recovery.ts";
+import type { RecoveryState } from "./recovery.ts";
+import type { SessionServices } from "./session-services.ts";
+import type { RuledTopic } from "./topic-access.ts";
+
+/** What a client asked for, after its topics were checked. */
+export interface SubscriptionWish {
+  readonly topics: readonly RuledTopic[];
+  /** Topics that were refused, by the name the client used. */
+  readonly errors: Map<string, RequestError>;
+  /** Milliseconds as the client asked; null: it did not. */
+  readonly intervalMs: number | null;
+  readonly since: ReadonlyMap<string, SincePosition>;
+}
+
+/** A history page for recovery is at most this long; a longer absence is answered with `recovered: false`. */
+const recoveryEntriesMax = 10_000;
+
+export class SubscriptionRequest {
+  readonly #services: SessionServices;
+  readonly #reader: Reader;
+  readonly #wish: SubscriptionWish;
+  /** Writes the reply: the members `"topics":{…}` and perhaps `"errors":{…}`. Called at most once. */
+  readonly #reply: (members: ReplyWriter) => void;
+  readonly #recoveries = new Map<string, RecoveryState>();
+  #opening: OpenRequest | null = null;
+  #isOver = false;
+  #isWaitingForDrain = false;
+
+  constructor(
+    services: SessionServices,
+    reader: Reader,
+    wish: SubscriptionWish,
+    reply: (members: ReplyWriter) => void,
+  ) {
+    this.#services = services;
+    this.#reader = reader;
+    this.#wish = wish;
+    this.#reply = reply;
+    for (const { name, history } of wish.topics) {
+      const since = wish.since.get(name);
+      if (since === undefined || history === null) continue;
+      this.#recoveries.set(name, { since, isRefreshed: false, page: null, pageReads: 0 });
+    }
+  }
+
+  /** Goes as far as it can now. */
+  start(): void {
+    this.#attempt();
+  }
+
+  /** The connection has room again. */
+  drained(): void {
+    if (!this.#isWaitingForDrain) return;
+    this.#isWaitingForDrain = false;
+    this.#attempt();
+  }
+
+  /** The connection is gone. */
+  cancel(): void {
+    this.#isOver = true;
+    this.#opening?.cancel();
+  }
+
+  #attempt(): void {
+    if (this.#isOver) return;
+    const { hub, clock } = this.#services;
+    this.#opening = hub.open(this.#wish.topics, clock.nowMs(), (logs) => this.#opened(logs));
+  }
+
+  #opened(logs: readonly (TopicLog | null)[]): void {
+    if (this.#isOver) return;
+    const reads: Promise<void>[] = [];
+    for (const log of logs) {
+      const state = log === null ? undefined : this.#recoveries.get(log.topic.name);
+      if (log === null || state === undefined) continue;
+      const { kind } = recoveryStep(log, state);
+      if (kind === "refresh") reads.push(this.#refresh(log, state));
+      else if (kind === "read") reads.push(this.#read(log, state));
+    }
+    if (reads.length > 0) {
+      void Promise.all(reads).then(() => this.#attempt(), this.#services.onUnexpected);
+      return;
+    }
+    if (!this.#services.hub.settle(this.#reader)) {
+      this.#isWaitingForDrain = true;
+      return;
+    }
+    this.#finish(logs);
+  }
+
+  async #refresh(log: TopicLog, state: RecoveryState): Promise<void> {
+    state.isRefreshed = true;
+    try {
+      await this.#services.broker.refresh(log.topic.name);
+    } catch (error) {
+      this.#noteBrokerFailure(error);
+    }
+  }
+
+  async #read(log: TopicLog, state: RecoveryState): Promise<void> {
+    state.pageReads += 1;
+    const { history } = log.topic;
+    const limit = Math.min(recoveryEntriesMax, 2 * (history?.size ?? 0) + 100);
+    try {
+      state.page = await this.#services.broker.history(log.topic, state.since, limit);
+    } catch (error) {
+      this.#noteBrokerFailure(error);
+      state.pageReads = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** A broker that cannot be read leaves the recovery undecided, which is `recovered: false`; its status tells more. */
+  #noteBrokerFailure(error: unknown): void {
+    if (!(error instanceof Error) || error.name !== "BrokerError") this.#services.onUnexpected(error);
+  }
+
+  /** The atomic step. */
+  #finish(logs: readonly (TopicLog | null)[]): void {
+    this.#isOver = true;
+    const { hub, clock, limits } = this.#services;
+    const nowMs = clock.nowMs();
+    const { topics, errors } = this.#wish;
+    const reply = new ReplyWriter().text('"topics":{');
+    const wishes: Wish[] = [];
+    let restBytes = limits.pendingBytesMax;
+    for (const [index, log] of logs.entries()) {
+      // `logs` has an element for each of `topics`.
+      const { name } = topics[index] as RuledTopic;
+      if (log === null) {
+        errors.set(name, new RequestError("unavailable", "the topic could not be opened in time"));
+        continue;
+      }
+      const value = log.value(nowMs);
+      const valueBytes = value?.data.length ?? 0;
+      if (valueBytes > restBytes && wishes.length > 0) {
+        errors.set(
+          name,
+          new RequestError("limit", "the reply would grow too large: subscribe to it by itself"),
+        );
+        continue;
+      }
+      reply.text(`${wishes.length === 0 ? "" : ","}${JSON.stringify(name)}:`);
+      restBytes -= this.#describe(reply, log, nowMs, restBytes);
+      wishes.push({ log, classMs: this.#classOf(log) });
+    }
+    reply.text("}");
+    for (const { code } of errors.values()) this.#services.counters.errorsByCode[code] += 1;
+    if (errors.size > 0) reply.text(`,"errors":${errorsJson(errors)}`);
+    this.#reply(reply);
+    hub.change(this.#reader, wishes, [], nowMs);
+  }
+
+  /** Appends what the client learns of a topic. Returns how many bytes of data went in. */
+  #describe(reply: ReplyWriter, log: TopicLog, nowMs: number, bytesMax: number): number {
+    reply.text("{");
+    let bytes = 0;
+    if (log.topic.history !== null) {
+      reply.text(`"epoch":${JSON.stringify(log.epoch ?? "")},"seq":${log.seq}`);
+      bytes = this.#describeContents(reply, log, nowMs, bytesMax);
+    }
+    if (log.topic.delivery === "latest" && (this.#wish.intervalMs ?? 0) > 0) {
+      reply.text(`${log.topic.history === null ? "" : ","}"intervalMs":${this.#classOf(log)}`);
+    }
+    reply.text("}");
+    return bytes;
+  }
+
+  #describeContents(reply: ReplyWriter, log: TopicLog, nowMs: number, bytesMax: number): number {
+    const state = this.#recoveries.get(log.topic.name);
+    const step = state === undefined ? null : recoveryStep(log, state);
+    if (step?.kind === "recovered") {
+      let bytes = 0;
+      for (const { data } of step.entries) bytes += data.length;
+      if (bytes <= bytesMax) {
+        this.#services.counters.recovered += 1;
+        reply.text(',"recovered":true,').messages(step.entries);
+        return bytes;
+      }
+    }
+    if (step !== null) {
+      this.#services.counters.notRecovered += 1;
+      reply.text(',"recovered":false');
+    }
+    const value = log.value(nowMs);
+    if (value === null) return 0;
+    reply.text(',"data":').data(value.data);
+    return value.data.length;
+  }
+
+  /** Only `latest` topics have a rate. */
+  #classOf(log: TopicLog): number {
+    return log.topic.delivery === "latest" ? rateClassOf(this.#wish.intervalMs ?? 0) : 0;
+  }
+}
+
+function errorsJson(errors: ReadonlyMap<string, RequestError>): string {
+  const members = [...errors].map(([name, error]) => `${JSON.stringify(name)}:${errorJson(error)}`);
+  return `{${members.join(",")}}`;
+}
