@@ -28,8 +28,3 @@ export class PlainHistogram {
     this.count++;
   }
 }
-
-/** Bounds for durations of a flush or a turn in milliseconds: from one cheap write to a stalled loop. */
-export const durationBoundsMs: readonly number[] = [
-  0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1000,
-];

@@ -42,6 +42,12 @@ export const workerCatalogue = {
     labels: [],
     help: "Whole WebSocket messages received from clients.",
   },
+  pingsReceived: {
+    name: "tapecast_pings_received_total",
+    type: "counter",
+    labels: [],
+    help: "WebSocket pings received from clients.",
+  },
   bytesReceived: {
     name: "tapecast_received_bytes_total",
     type: "counter",
@@ -60,6 +66,36 @@ export const workerCatalogue = {
     labels: [],
     help: "Writes to WebSocket connections, one system call each in the usual case.",
   },
+  socketReads: {
+    name: "tapecast_socket_reads_total",
+    type: "counter",
+    labels: [],
+    help: "Reads from WebSocket connections.",
+  },
+  socketWritesPended: {
+    name: "tapecast_socket_writes_pended_total",
+    type: "counter",
+    labels: [],
+    help: "Writes that the kernel did not take whole at once: the reader is slower than we are.",
+  },
+  socketsAccepted: {
+    name: "tapecast_sockets_accepted_total",
+    type: "counter",
+    labels: [],
+    help: "TCP, TLS and unix socket connections accepted, whatever they spoke.",
+  },
+  socketsWaiting: {
+    name: "tapecast_sockets_waiting",
+    type: "gauge",
+    labels: [],
+    help: "Connections now whose request head has not come whole, or whose refusal is on its way.",
+  },
+  httpConnections: {
+    name: "tapecast_http_connections_open",
+    type: "gauge",
+    labels: [],
+    help: "Connections now that speak HTTP.",
+  },
   handshakesAccepted: {
     name: "tapecast_handshakes_accepted_total",
     type: "counter",
@@ -70,7 +106,7 @@ export const workerCatalogue = {
     name: "tapecast_handshakes_refused_total",
     type: "counter",
     labels: ["reason"],
-    help: "WebSocket handshakes and first request heads that were refused, by reason.",
+    help: "Connections that asked for a WebSocket or sent no whole request head, and were refused, by reason.",
   },
   commands: {
     name: "tapecast_commands_total",

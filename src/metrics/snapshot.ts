@@ -29,7 +29,7 @@ export type MetricsSnapshot = readonly SnapshotMetric[];
 export type Reading = number | readonly SnapshotValue[] | PlainHistogram;
 
 /** Counts by the members of a list that a layer closes: a reason, a code, a method. */
-export type CountsByLabel = Readonly<Record<string, number>>;
+export type CountsByLabel = Readonly<Record<string, number>> | ReadonlyMap<string, number>;
 
 /**
  * Reads every metric of `catalogue` once.
@@ -62,7 +62,8 @@ export function takeSnapshot<Key extends string>(
 
 /** Counts by one label as values. */
 export function byLabel(label: string, counts: CountsByLabel): SnapshotValue[] {
-  return Object.entries(counts).map(([member, value]) => ({ labels: { [label]: member }, value }));
+  const entries = counts instanceof Map ? [...counts.entries()] : Object.entries(counts);
+  return entries.map(([member, value]) => ({ labels: { [label]: member }, value }));
 }
 
 /** Processor seconds of this process by mode. */

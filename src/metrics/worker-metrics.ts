@@ -14,19 +14,27 @@ import {
   type Reading,
 } from "./snapshot.ts";
 
+/** As `ConnectionCounters` of src/connection/connection-counters.ts. */
 export interface ConnectionSources {
   readonly open: number;
   readonly opened: number;
-  readonly closedByReason: CountsByLabel;
-  readonly messagesReceived: number;
-  readonly bytesReceived: number;
-  readonly bytesSent: number;
+  readonly closed: CountsByLabel;
+  readonly messagesIn: number;
+  readonly reads: number;
+  readonly bytesIn: number;
   readonly writes: number;
+  readonly bytesOut: number;
+  readonly pingsIn: number;
+  readonly pended: number;
 }
 
-export interface HandshakeSources {
+/** As `FrontDoorCounters` of src/http/front-door-counters.ts. */
+export interface FrontDoorSources {
   readonly accepted: number;
-  readonly refusedByReason: CountsByLabel;
+  readonly upgraded: number;
+  readonly waiting: number;
+  readonly httpOpen: number;
+  readonly refused: CountsByLabel;
 }
 
 export interface SessionSources {
@@ -70,7 +78,7 @@ export interface HttpSources {
   readonly publicationsAccepted: number;
   readonly publicationsRefused: CountsByLabel;
   /** By route name (`publish`, `page`), then by class of status (`2xx`). */
-  readonly requests: Readonly<Record<string, CountsByLabel>>;
+  readonly requests: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly clientErrors: number;
   readonly requestsInFlight: number;
 }
@@ -78,7 +86,7 @@ export interface HttpSources {
 /** Functions, because a layer may replace its counter object; each is called once a snapshot. */
 export interface WorkerSources {
   connections(): ConnectionSources;
-  handshakes(): HandshakeSources;
+  frontDoor(): FrontDoorSources;
   sessions(): SessionSources;
   hub(): HubSources;
   broker(): BrokerSources;
@@ -113,15 +121,7 @@ function workerReadings(
   eventLoop: EventLoopFigures,
 ): Readonly<Record<WorkerMetric, () => Reading>> {
   return {
-    connectionsOpen: () => sources.connections().open,
-    connectionsOpened: () => sources.connections().opened,
-    connectionsClosed: () => byLabel("reason", sources.connections().closedByReason),
-    messagesReceived: () => sources.connections().messagesReceived,
-    bytesReceived: () => sources.connections().bytesReceived,
-    bytesSent: () => sources.connections().bytesSent,
-    socketWrites: () => sources.connections().writes,
-    handshakesAccepted: () => sources.handshakes().accepted,
-    handshakesRefused: () => byLabel("reason", sources.handshakes().refusedByReason),
+    ...connectionReadings(sources),
     commands: () => byLabel("method", sources.sessions().commandsByMethod),
     commandErrors: () => byLabel("code", sources.sessions().errorsByCode),
     ...hubReadings(sources),
@@ -140,6 +140,26 @@ function workerReadings(
     heapUsed: () => process.memoryUsage().heapUsed,
     externalMemory: () => process.memoryUsage().external,
     cpuSeconds,
+  };
+}
+
+function connectionReadings(sources: WorkerSources) {
+  return {
+    socketsAccepted: () => sources.frontDoor().accepted,
+    socketsWaiting: () => sources.frontDoor().waiting,
+    handshakesAccepted: () => sources.frontDoor().upgraded,
+    handshakesRefused: () => byLabel("reason", sources.frontDoor().refused),
+    httpConnections: () => sources.frontDoor().httpOpen,
+    connectionsOpen: () => sources.connections().open,
+    connectionsOpened: () => sources.connections().opened,
+    connectionsClosed: () => byLabel("reason", sources.connections().closed),
+    messagesReceived: () => sources.connections().messagesIn,
+    pingsReceived: () => sources.connections().pingsIn,
+    bytesReceived: () => sources.connections().bytesIn,
+    bytesSent: () => sources.connections().bytesOut,
+    socketReads: () => sources.connections().reads,
+    socketWrites: () => sources.connections().writes,
+    socketWritesPended: () => sources.connections().pended,
   };
 }
 

@@ -77,7 +77,8 @@ async function respond(
     sendJson(response, 405, { error: { code: "method_not_allowed", message: "GET or HEAD" } });
     return;
   }
-  switch (request.url?.split("?", 1)[0]) {
+  const [path = ""] = (request.url ?? "").split("?", 1);
+  switch (path) {
     case "/metrics": {
       const text = await sources.metrics();
       response.writeHead(200, { "Content-Type": sources.metricsContentType, "Cache-Control": "no-store" });

@@ -8,12 +8,15 @@ import { fileURLToPath } from "node:url";
 
 import type { Logger } from "pino";
 
-import { exitUnavailable, type WorkerMessage } from "../base/worker-messages.ts";
+import { systemClock } from "../base/clock.ts";
+import { exitConfig, exitUnavailable } from "../base/worker-messages.ts";
+import { MemoryBrokerHost } from "../broker/memory-broker-host.ts";
 import type { Config } from "../config/schema.ts";
 import { ClusterMetrics, expositionContentType } from "../metrics/cluster-metrics.ts";
 import { PrimaryMetrics } from "../metrics/primary-metrics.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
 import { AdminServer } from "./admin-server.ts";
+import { startDemoReplay, type DemoReplay } from "./demo-replay.ts";
 import { createLogger } from "./log.ts";
 import { packageVersion } from "./package-version.ts";
 import { listenToSignals } from "./signals.ts";
@@ -49,6 +52,9 @@ class Primary implements SupervisorListener {
   readonly #clusterMetrics = new ClusterMetrics();
   readonly #metrics: PrimaryMetrics;
   readonly #admin: AdminServer;
+  /** The memory broker's log; null with Redis. */
+  readonly #brokerHost: MemoryBrokerHost | null;
+  #replay: DemoReplay | null = null;
   /** When each slot's figures came last. */
   readonly #snapshotMs = new Map<number, number>();
   readonly #stopped: Promise<void>;
@@ -61,6 +67,7 @@ class Primary implements SupervisorListener {
     this.#stopped = new Promise((resolve) => {
       this.#stop = resolve;
     });
+    this.#brokerHost = config.broker.kind === "memory" ? new MemoryBrokerHost(systemClock) : null;
     const workerCount = config.workers === "auto" ? availableParallelism() : config.workers;
     this.#supervisor = new Supervisor(
       {
@@ -100,20 +107,22 @@ class Primary implements SupervisorListener {
     try {
       return await this.#serve();
     } finally {
+      await this.#replay?.stop();
       await this.#supervisor.stop();
+      this.#brokerHost?.stop();
       await this.#admin.close();
       this.#metrics.stop();
       ignoreSignals();
     }
   }
 
-  onForked(_worker: WorkerProcess): void {}
+  onForked(worker: WorkerProcess): void {
+    this.#brokerHost?.attach(worker.busPort());
+  }
 
-  onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void {
-    if (message.type === "metrics") {
-      this.#clusterMetrics.update(worker.id, message.snapshot);
-      this.#snapshotMs.set(worker.slot, performance.now());
-    }
+  onMetrics(worker: WorkerProcess, snapshot: MetricsSnapshot): void {
+    this.#clusterMetrics.update(worker.id, snapshot);
+    this.#snapshotMs.set(worker.slot, performance.now());
   }
 
   onGone(worker: WorkerProcess): void {
@@ -126,8 +135,12 @@ class Primary implements SupervisorListener {
     try {
       adminAddress = await this.#admin.listen(host, port);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return fail(`the admin port cannot be opened: ${reason}`, exitUnavailable);
+      return fail(`admin: ${messageOf(error)}`, exitUnavailable);
+    }
+    try {
+      this.#replay = await startDemoReplay(this.#config, this.#brokerHost, this.#log);
+    } catch (error) {
+      return fail(`demo.replay: ${messageOf(error)}`, exitConfig);
     }
     // A signal during the start ends it, so the start is not waited for then.
     const started = await Promise.race([this.#supervisor.start(), this.#stopped]);
@@ -135,6 +148,7 @@ class Primary implements SupervisorListener {
       return fail(started.message, started.exitCode);
     if (started?.ok === true) this.#announce([...started.addresses], adminAddress);
     await this.#stopped;
+    await this.#replay?.stop();
     await this.#supervisor.drain(this.#config.shutdown.drainTimeoutMs);
     this.#log.info({}, "stopped");
     return 0;
@@ -144,6 +158,8 @@ class Primary implements SupervisorListener {
     const lines = [...addresses.map((address) => `listening ${address}`), `admin ${adminAddress}`];
     process.stdout.write(`${lines.join("\n")}\n`);
     this.#log.info({ workers: this.#supervisor.readyCount(), version: packageVersion() }, "ready");
+    const page = this.#config.demo.replay === null ? undefined : pageAddress(addresses);
+    if (page !== undefined) this.#log.info({}, `open ${page} in a browser to watch the prices`);
     if (this.#config.auth.publishKeys.length === 0) {
       this.#log.warn(
         {},
@@ -156,6 +172,16 @@ class Primary implements SupervisorListener {
     const nowMs = performance.now();
     return Array.from(this.#snapshotMs, ([slot, atMs]) => ({ slot, seconds: (nowMs - atMs) / 1000 }));
   }
+}
+
+/** An address that a browser on this machine can open. */
+function pageAddress(addresses: readonly string[]): string | undefined {
+  const address = addresses.find((each) => each.startsWith("http"));
+  return address?.replace(/\/\/(?:0\.0\.0\.0|\[::\])/u, "//127.0.0.1");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** One clear line instead of a stack: what failed is the operator's to repair. */

@@ -15,7 +15,7 @@ import { WorkerProcess, type WorkerEnd, type WorkerObserver } from "./worker-pro
 /** Told of everything that concerns others than the supervisor. */
 export interface SupervisorListener {
   onForked(worker: WorkerProcess): void;
-  onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void;
+  onMetrics(worker: WorkerProcess, snapshot: MetricsSnapshot): void;
   onGone(worker: WorkerProcess): void;
 }
 
@@ -172,12 +172,14 @@ export class Supervisor implements WorkerObserver {
       case "status":
         worker.status = { ready: message.ready, reason: message.reason };
         break;
+      case "metrics":
+        this.#listener.onMetrics(worker, message.snapshot);
+        break;
+      // Heard, which is all that these are for here; the bus has its own listener.
+      case "booted":
       case "heartbeat":
       case "drained":
-        break;
-      case "metrics":
       case "bus":
-        this.#listener.onMessage(worker, message);
         break;
     }
   }

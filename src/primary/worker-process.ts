@@ -5,6 +5,7 @@
 import cluster, { type Worker } from "node:cluster";
 
 import type { PrimaryMessage, WorkerMessage } from "../base/worker-messages.ts";
+import type { BusPort } from "../broker/bus-messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
 
@@ -40,7 +41,8 @@ export class WorkerProcess {
   /** Why we killed it, if we did. */
   killedBecause: "stalled" | "deadline" | null;
   readonly #worker: Worker;
-  #whenGone: (() => void) | null = null;
+  readonly #whenGone: (() => void)[] = [];
+  #onBus: ((payload: unknown) => void) | null = null;
 
   /** Forks; `cluster.setupPrimary` was called before. */
   constructor(slot: number, config: Config, observer: WorkerObserver) {
@@ -52,8 +54,7 @@ export class WorkerProcess {
     this.status = { ready: false, reason: "starting" };
     this.killedBecause = null;
     this.#worker = cluster.fork();
-    this.#observe(observer);
-    this.send({ type: "start", slot, config });
+    this.#observe(observer, { type: "start", slot, config });
   }
 
   /** Number of the process, never used again for another. */
@@ -82,23 +83,38 @@ export class WorkerProcess {
 
   /** Calls `callback` after the observer was told that the process is gone. The process is not gone yet. */
   whenGone(callback: () => void): void {
-    this.#whenGone = callback;
+    this.#whenGone.push(callback);
   }
 
-  #observe(observer: WorkerObserver): void {
+  /** The broker's traffic with this process, for the memory broker's host. */
+  busPort(): BusPort {
+    return {
+      send: (payload) => {
+        this.send({ type: "bus", payload });
+      },
+      onMessage: (listener) => {
+        this.#onBus = listener;
+      },
+      onClose: (listener) => this.whenGone(listener),
+    };
+  }
+
+  #observe(observer: WorkerObserver, start: PrimaryMessage<Config>): void {
     const worker = this.#worker;
     // A send to a process that died a moment ago; its exit follows and tells all there is to tell.
     worker.on("error", () => {});
     worker.on("message", (message: WorkerMessage<MetricsSnapshot>) => {
       this.heardMs = performance.now();
-      if (this.state !== "gone") observer.onMessage(this, message);
+      if (message.type === "booted") this.send(start);
+      else if (message.type === "bus") this.#onBus?.(message.payload);
+      else if (this.state !== "gone") observer.onMessage(this, message);
     });
     worker.once("exit", (code, signal) => {
       const gone = (): void => {
         if (this.state === "gone") return;
         this.state = "gone";
         observer.onGone(this, { code, signal });
-        this.#whenGone?.();
+        for (const callback of this.#whenGone) callback();
       };
       // `exit` may come before the last messages, `disconnect` comes after them.
       if (!worker.isConnected()) {

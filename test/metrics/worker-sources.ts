@@ -1,0 +1,30 @@
+/** The layers' real counters as a worker hands them to its metrics; the type check holds the shapes together. */
+import { newBrokerCounters } from "../../src/broker/counters.ts";
+import { ConnectionCounters } from "../../src/connection/connection-counters.ts";
+import { createHttpCounters } from "../../src/http/http-counters.ts";
+import { FrontDoorCounters } from "../../src/http/front-door-counters.ts";
+import { HubCounters } from "../../src/hub/hub-counters.ts";
+import type { WorkerSources } from "../../src/metrics/worker-metrics.ts";
+
+export function realCounters() {
+  return {
+    connections: new ConnectionCounters(),
+    frontDoor: new FrontDoorCounters(),
+    sessions: { commandsByMethod: { subscribe: 0, publish: 0 }, errorsByCode: { rate_limited: 0 } },
+    hub: new HubCounters(),
+    broker: newBrokerCounters(),
+    http: createHttpCounters(),
+  };
+}
+
+export function sourcesOf(counters: ReturnType<typeof realCounters>): WorkerSources {
+  return {
+    connections: () => counters.connections,
+    frontDoor: () => counters.frontDoor,
+    sessions: () => counters.sessions,
+    hub: () => counters.hub,
+    broker: () => counters.broker,
+    brokerReady: () => true,
+    http: () => counters.http,
+  };
+}
