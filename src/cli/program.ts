@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 
 import { ConfigError } from "../base/errors.ts";
 import { RecordingError } from "../feed/recording-error.ts";
-import { packageVersion } from "../primary/package-version.ts";
+import { packageVersion } from "../base/package-version.ts";
 import { addCheckConfigCommand } from "./check-config-command.ts";
 import { addDocsCommand } from "./docs-command.ts";
 import { CliError, exitCode, exitCodeTexts } from "./exit-code.ts";

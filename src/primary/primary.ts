@@ -18,7 +18,7 @@ import type { MetricsSnapshot } from "../metrics/snapshot.ts";
 import { AdminServer } from "./admin-server.ts";
 import { startDemoReplay, type DemoReplay } from "./demo-replay.ts";
 import { createLogger } from "./log.ts";
-import { packageVersion } from "./package-version.ts";
+import { packageVersion } from "../base/package-version.ts";
 import { listenToSignals } from "./signals.ts";
 import { Supervisor, type SupervisorListener } from "./supervisor.ts";
 import type { WorkerProcess } from "./worker-process.ts";

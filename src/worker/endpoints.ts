@@ -1,0 +1,203 @@
+/** The WebSocket endpoints of PROTOCOL.md by path, and the session that serves each. */
+import type { ConnectionHandler, ConnectionOptions } from "../connection/connection-options.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { Config } from "../config/schema.ts";
+import { limitNumber } from "../config/schema.ts";
+import type { Refusal } from "../handshake/refusal.ts";
+import type { Endpoint, Router, UpgradeRequest } from "../http/upgrade-request.ts";
+import { subprotocolName } from "../protocol/messages.ts";
+import { RequestError } from "../base/errors.ts";
+import { EchoSession } from "../session/echo-session.ts";
+import { NativeSession } from "../session/native-session.ts";
+import { RawSession } from "../session/raw-session.ts";
+import type { SessionServices } from "../session/session-services.ts";
+import type { RuledTopic } from "../session/topic-access.ts";
+
+/** A session that can be told that the server is going away. */
+export interface Departing {
+  /** @param reconnectAfterMs when the client should come back. */
+  depart(reconnectAfterMs: number): void;
+}
+
+/** Where sessions are noted while they live, so that a drain finds them. */
+export type SessionBook = Map<Connection, Departing>;
+
+const rawPrefix = "/raw/";
+/** Room for replies to small messages that arrive in one read, beyond the echo of the largest one. */
+const echoSlackBytes = 262_144;
+
+/** Builds the router over `config`. Its options objects are shared by all connections of an endpoint. */
+export function createRouter(config: Config, services: SessionServices, sessions: SessionBook): Router {
+  const native: ConnectionOptions = {
+    ...baseOptions(config),
+    messageBytesMax: limitNumber(config.limits.messageBytesMax),
+    allowBinary: false,
+  };
+  const echo = echoOptions(config, 1);
+  // A trace repeats both frames as hex: twice their bytes each.
+  const tracedEcho: ConnectionOptions = { ...echoOptions(config, 5), recordFrames: true };
+
+  return (path, query) => {
+    const intervalMs = readInterval(query);
+    if (intervalMs === "bad") {
+      return refusal(400, "bad_target", "interval is a number of milliseconds, 0 or more");
+    }
+    if (path === "/ws") return nativeEndpoint(native, services, sessions, query, intervalMs);
+    if (path === "/echo" || (path === "/" && config.demo.rootEcho)) {
+      const isTraced = query.get("trace") === "1";
+      return echoEndpoint(isTraced ? tracedEcho : echo, sessions, isTraced);
+    }
+    if (!path.startsWith(rawPrefix)) {
+      return refusal(404, "not_found", "WebSocket endpoints are /ws, /raw/<topic> and /echo");
+    }
+    const topic = readTopic(services, path.slice(rawPrefix.length));
+    return "status" in topic ? topic : rawEndpoint(native, services, sessions, topic, intervalMs);
+  };
+}
+
+function nativeEndpoint(
+  connectionOptions: ConnectionOptions,
+  services: SessionServices,
+  sessions: SessionBook,
+  query: URLSearchParams,
+  intervalMs: number | null,
+): Endpoint {
+  return {
+    subprotocols: [subprotocolName],
+    checkOrigin: true,
+    connection: connectionOptions,
+    accept(connection, request) {
+      const names = (query.get("topics") ?? "").split(",").filter((name) => name !== "");
+      const session = new NativeSession(connection, services, {
+        topics: [...new Set(names)],
+        token: tokenOf(request),
+        intervalMs,
+        batch: query.get("batch") === "1",
+      });
+      sessions.set(connection, {
+        depart(reconnectAfterMs) {
+          session.announceClosing("restart", reconnectAfterMs);
+        },
+      });
+      session.start();
+      return {
+        onText: (payload) => session.receive(payload),
+        // allowBinary is false: the codec answers a binary frame with 1003.
+        onBinary: () => undefined,
+        onDrained: () => session.drained(),
+        onClosed: () => {
+          sessions.delete(connection);
+          session.closed();
+        },
+      };
+    },
+  };
+}
+
+function rawEndpoint(
+  connectionOptions: ConnectionOptions,
+  services: SessionServices,
+  sessions: SessionBook,
+  topic: RuledTopic,
+  intervalMs: number | null,
+): Endpoint {
+  return {
+    subprotocols: [],
+    checkOrigin: true,
+    connection: connectionOptions,
+    accept(connection, request): ConnectionHandler {
+      const session = new RawSession(connection, services, { topic, token: tokenOf(request), intervalMs });
+      sessions.set(connection, { depart: () => undefined });
+      session.start();
+      return {
+        onText: () => session.receive(),
+        onBinary: () => undefined,
+        onDrained: () => session.drained(),
+        onClosed: () => {
+          sessions.delete(connection);
+          session.closed();
+        },
+      };
+    },
+  };
+}
+
+function echoEndpoint(
+  connectionOptions: ConnectionOptions,
+  sessions: SessionBook,
+  isTraced: boolean,
+): Endpoint {
+  return {
+    subprotocols: ["echo"],
+    checkOrigin: false,
+    connection: connectionOptions,
+    accept(connection): ConnectionHandler {
+      const session = new EchoSession(connection, isTraced);
+      sessions.set(connection, { depart: () => undefined });
+      return {
+        onText: (payload) => session.receive(true, payload),
+        onBinary: (payload) => session.receive(false, payload),
+        onDrained: () => session.drained(),
+        onClosed: () => sessions.delete(connection),
+      };
+    },
+  };
+}
+
+function baseOptions(config: Config): Omit<ConnectionOptions, "messageBytesMax"> {
+  const { limits, heartbeat } = config;
+  return {
+    role: "server",
+    fragmentsPerMessageMax: limitNumber(limits.fragmentsPerMessageMax),
+    pendingBytesMax: limits.pendingBytesMax,
+    pendingAgeMsMax: limits.pendingAgeMsMax,
+    heartbeatIntervalMs: heartbeat.intervalMs,
+    heartbeatTimeoutMs: heartbeat.timeoutMs,
+    controlFramesPerSecMax: limits.controlFramesPerSecMax,
+    inboundMessagesPerSecMax: limits.inboundMessagesPerSecMax,
+    inboundBytesPerSecMax: limits.inboundBytesPerSecMax,
+    echoesCloseReason: false,
+  };
+}
+
+/** @param copies how many times the largest message may wait to be taken. */
+function echoOptions(config: Config, copies: number): ConnectionOptions {
+  const messageBytesMax = limitNumber(config.limits.echoMessageBytesMax);
+  const pendingBytesMax = limitNumber(config.limits.pendingBytesMax) + copies * messageBytesMax;
+  return {
+    ...baseOptions(config),
+    messageBytesMax,
+    pendingBytesMax: Number.isFinite(pendingBytesMax) ? pendingBytesMax + echoSlackBytes : null,
+    inboundMessagesPerSecMax: null,
+    inboundBytesPerSecMax: null,
+    echoesCloseReason: true,
+  };
+}
+
+function readTopic(services: SessionServices, name: string): RuledTopic | Refusal {
+  try {
+    return services.topics.topic(name);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    return error.code === "unknown_topic"
+      ? refusal(404, "not_found", error.message)
+      : refusal(400, "bad_target", error.message);
+  }
+}
+
+function refusal(status: number, reason: Refusal["reason"], message: string): Refusal {
+  return { status, reason, message };
+}
+
+function readInterval(query: URLSearchParams): number | null | "bad" {
+  const text = query.get("interval");
+  if (text === null) return null;
+  return /^\d{1,9}$/.test(text) ? Number(text) : "bad";
+}
+
+/** The token of a handshake: a header where the client can set one, else the query. Never logged. */
+function tokenOf(request: UpgradeRequest): string | null {
+  const header = request.headers.get("authorization");
+  const bearer = header === undefined ? null : /^Bearer +(\S+) *$/i.exec(header);
+  return bearer?.[1] ?? request.query.get("token");
+}

@@ -1,0 +1,223 @@
+/**
+ * A worker: where the layers are joined. The two ways of a message through Tapecast can be read here:
+ *
+ *   IN   socket → FrontDoor → Connection → codec → NativeSession → Hub.open → (first reader) Broker.open
+ *   OUT  Broker → BrokerListener (below) → Hub.publish → audiences → HubPacer: Hub.turn → Connection.write → kernel
+ *
+ * Nothing is decided here; every layer gets what it needs by its constructor.
+ */
+import { readFileSync } from "node:fs";
+import type { Authenticator } from "../auth/authenticator.ts";
+import { PublishKeys } from "../auth/publish-keys.ts";
+import { systemClock } from "../base/clock.ts";
+import { ConfigError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Broker, BrokerListener, BrokerStatus } from "../broker/broker.ts";
+import type { Config } from "../config/schema.ts";
+import { limitNumber } from "../config/schema.ts";
+import { Connections } from "../connection/connections.ts";
+import { FrontDoor } from "../http/front-door.ts";
+import { createHttpApi, type HttpApi } from "../http/http-api.ts";
+import { Hub } from "../hub/hub.ts";
+import type { WorkerSources } from "../metrics/worker-metrics.ts";
+import { SessionCounters, type SessionServices } from "../session/session-services.ts";
+import { TopicAccess } from "../session/topic-access.ts";
+import { closePaced, sleep } from "./drain.ts";
+import { createRouter, type SessionBook } from "./endpoints.ts";
+import { HubPacer } from "./hub-pacer.ts";
+import { WorkerHttpBackend } from "./worker-http-backend.ts";
+
+/** What a worker is made of besides its configuration. */
+export interface WorkerParts {
+  readonly broker: Broker;
+  readonly auth: Authenticator;
+  readonly log: Log;
+  readonly version: string;
+  /** Told of every change of `Worker.status`. */
+  readonly onStatus: (status: BrokerStatus) => void;
+}
+
+/** A topic that nobody wants stays open this long, so that page reloads cost no round trip to the broker. */
+const topicLingerMs = 5000;
+/** A subscribe waits this long for a broker that does not answer. */
+const openTimeoutMs = 5000;
+/** A reader that returns is given at most this much in one write. */
+const catchUpBytesMax = 262_144;
+
+export class Worker {
+  readonly #config: Config;
+  readonly #parts: WorkerParts;
+  readonly #connections = new Connections();
+  readonly #sessions: SessionBook = new Map();
+  readonly #sessionCounters = new SessionCounters();
+  readonly #pacer: HubPacer;
+  readonly #hub: Hub;
+  readonly #http: HttpApi;
+  readonly #door: FrontDoor;
+  #isDraining = false;
+
+  /** @throws ConfigError when a file of the configuration cannot be read. */
+  static async create(config: Config, parts: WorkerParts): Promise<Worker> {
+    const topics = new TopicAccess(config.topics);
+    const backend = new WorkerHttpBackend({
+      broker: parts.broker,
+      topics,
+      keys: new PublishKeys(config.auth.publishKeys),
+      auth: parts.auth,
+      status: () => worker.status(),
+    });
+    const http = await createHttpApi(backend, {
+      messageBytesMax: limitNumber(config.limits.messageBytesMax),
+      headBytesMax: config.limits.headBytesMax ?? 1_048_576,
+      headTimeoutMs: config.limits.headTimeoutMs ?? 60_000,
+      version: parts.version,
+      onError: (error, route) => parts.log.error({ err: error, route }, "an HTTP request failed"),
+    });
+    const worker = new Worker(config, parts, topics, http);
+    return worker;
+  }
+
+  private constructor(config: Config, parts: WorkerParts, topics: TopicAccess, http: HttpApi) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#http = http;
+    const { broker } = parts;
+    this.#pacer = new HubPacer(systemClock, config.flush.windowMsMax);
+    this.#hub = new Hub(
+      {
+        ringMessagesMax: config.flush.ringMessagesMax,
+        lingerMs: topicLingerMs,
+        openTimeoutMs,
+        catchUpBytesMax: Math.min(catchUpBytesMax, limitNumber(config.limits.pendingBytesMax) / 2),
+        random: Math.random,
+        wake: (dueMs) => this.#pacer.wake(dueMs),
+      },
+      broker,
+    );
+    this.#pacer.drive(this.#hub);
+    this.#door = new FrontDoor(
+      doorOptions(config),
+      this.#connections,
+      createRouter(config, this.#sessionServices(topics), this.#sessions),
+      http.server,
+    );
+  }
+
+  /** Connects to the broker and opens the listeners. Returns their addresses. @throws ConfigError */
+  async start(): Promise<string[]> {
+    const hub = this.#hub;
+    const listener: BrokerListener = {
+      onOpened: (topic, { position, entries }) => hub.opened(topic, position, entries, systemClock.nowMs()),
+      onPublication: (topic, { seq, data, origin }) =>
+        hub.publish(topic, seq, data, origin, systemClock.nowMs()),
+      onGap: (topic, position, lostCount) => hub.gap(topic, position, lostCount, systemClock.nowMs()),
+      onStatus: () => this.#parts.onStatus(this.status()),
+    };
+    this.#connections.start();
+    await this.#parts.broker.start(listener);
+    const addresses = await this.#door.listen();
+    this.#parts.onStatus(this.status());
+    return addresses;
+  }
+
+  /** Whether this worker should be sent traffic, and why not. */
+  status(): BrokerStatus {
+    return this.#isDraining ? { ready: false, reason: "draining" } : this.#parts.broker.status();
+  }
+
+  /**
+   * Goes away: takes no new connections, tells the clients, closes paced, finishes writes; what is left after
+   * `deadlineMs` is cut.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    const endMs = systemClock.nowMs() + deadlineMs;
+    this.#parts.onStatus(this.status());
+    this.#door.stopAccepting();
+    const targets = [...this.#sessions].map(([connection, session]) => ({
+      depart: (reconnectAfterMs: number) => session.depart(reconnectAfterMs),
+      close: (code: number, reason: string) => connection.close(code, reason),
+    }));
+    await closePaced(targets, deadlineMs);
+    while (this.#connections.counters.open > 0 && systemClock.nowMs() < endMs) await sleep(20);
+    await this.stop(Math.max(0, endMs - systemClock.nowMs()));
+  }
+
+  /** Ends everything. @param httpGraceMs how long requests in progress may take to finish. */
+  async stop(httpGraceMs: number): Promise<void> {
+    await this.#http.close(httpGraceMs);
+    await this.#door.stop();
+    this.#connections.stop();
+    this.#pacer.stop();
+    await this.#parts.broker.stop();
+  }
+
+  /** Where the metrics read. */
+  sources(): WorkerSources {
+    const { broker } = this.#parts;
+    return {
+      connections: () => this.#connections.counters,
+      frontDoor: () => this.#door.counters,
+      sessions: () => this.#sessionCounters,
+      hub: () => this.#hub.counters,
+      broker: () => broker.counters,
+      brokerReady: () => broker.status().ready,
+      http: () => this.#http.counters,
+    };
+  }
+
+  #sessionServices(topics: TopicAccess): SessionServices {
+    const { limits, heartbeat } = this.#config;
+    const { broker, auth, log } = this.#parts;
+    return {
+      hub: this.#hub,
+      broker,
+      topics,
+      auth,
+      clock: systemClock,
+      wheel: this.#connections.wheel,
+      limits: {
+        topicsPerConnectionMax: limits.topicsPerConnectionMax,
+        messageBytesMax: limitNumber(limits.messageBytesMax),
+        clientPublishesPerSecMax: limits.clientPublishesPerSecMax,
+        pendingBytesMax: limitNumber(limits.pendingBytesMax),
+      },
+      heartbeatMs: heartbeat.intervalMs,
+      counters: this.#sessionCounters,
+      onUnexpected: (error) => log.error({ err: error }, "a session failed in an unexpected way"),
+    };
+  }
+}
+
+function doorOptions(config: Config): ConstructorParameters<typeof FrontDoor>[0] {
+  const { listen, limits, auth } = config;
+  return {
+    host: listen.host,
+    port: listen.port,
+    unixSocket: listen.unixSocket,
+    reusePort: listen.reusePort,
+    tls:
+      listen.tls === null
+        ? null
+        : {
+            cert: readPem("listen.tls.cert", listen.tls.cert),
+            key: readPem("listen.tls.key", listen.tls.key),
+          },
+    allowedOrigins: auth.allowedOrigins,
+    headBytesMax: limitNumber(limits.headBytesMax),
+    headTimeoutMs: limitNumber(limits.headTimeoutMs),
+    connectionsMax: limits.connectionsMax,
+    connectionsPerAddressMax: limits.connectionsPerAddressMax,
+    handshakesPerSecMax: limits.handshakesPerSecMax,
+  };
+}
+
+function readPem(path: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    throw new ConfigError([{ path, message: `${file} cannot be read (${code})` }]);
+  }
+}
