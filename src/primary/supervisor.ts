@@ -326,6 +326,7 @@ export class Supervisor implements WorkerObserver {
 function workerProblem(worker: WorkerProcess | null, nowMs: number): string | null {
   if (worker === null) return "ended, waiting to be started again";
   if (worker.state === "starting") return "starting";
+  if (worker.killedBecause !== null) return "killed, waiting to be started again";
   const silentForMs = nowMs - worker.heardMs;
   if (silentForMs > silenceMs) return `silent for ${Math.round(silentForMs / 1000)} s`;
   return worker.status.ready ? null : (worker.status.reason ?? "not ready");

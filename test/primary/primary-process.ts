@@ -104,12 +104,12 @@ export function get(url: string): Promise<Answer> {
   });
 }
 
-/** Waits until `condition` holds; after 10 s the test fails with what was awaited. */
+/** Waits until `condition` holds; after 20 s the test fails with what was awaited. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 20_000;
   while (performance.now() < deadline) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`waited 10 s for ${what}`);
+  throw new Error(`waited 20 s for ${what}`);
 }

@@ -1,7 +1,10 @@
 import { createServer, type AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { isAlive, PrimaryProcess, until } from "./primary-process.ts";
+
+// Each test starts processes that load TypeScript; on a busy machine that alone takes seconds.
+vi.setConfig({ testTimeout: 60_000 });
 
 const running: PrimaryProcess[] = [];
 
@@ -68,7 +71,7 @@ describe("DESIGN §6: supervision", () => {
       expect((await primary.admin("/metrics")).status).toBe(200);
       return !isAlive(before);
     });
-    await until("the replacement", () => isReady(primary));
+    await until("the replacement", async () => primary.childPids().length === 1 && (await isReady(primary)));
     const { text } = await primary.admin("/metrics");
     expect(metric(text, 'tapecast_worker_restarts_total{worker="0",cause="stalled"}')).toBe(1);
   });
