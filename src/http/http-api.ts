@@ -111,7 +111,7 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
   app.removeAllContentTypeParsers();
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   followRequests(app, requests);
-  answerErrors(app, counters, requests, options);
+  answerErrors(app, counters, options);
   await describeApi(app, options.version);
 
   await publishRoute(app, backend, {
@@ -149,20 +149,24 @@ function followRequests(app: FastifyInstance, requests: RequestTracker): void {
     // Answers about topics and health are true for a moment; pages and their parts say otherwise themselves.
     reply.header("cache-control", "no-store");
     // A sender that waits to be invited may not send its body after another answer: the connection cannot go on.
-    if (requests.draining || request.headers.expect !== undefined) reply.header("connection", "close");
+    if (request.headers.expect !== undefined) reply.header("connection", "close");
+    // RFC 9112 §3.2.4: the asterisk-form "is only used for a server-wide OPTIONS request"; the router takes it for /.
+    if (request.raw.url === "*" && request.method !== "OPTIONS") {
+      throw new HttpRefusal(400, "bad_request", "the request's target is a path: GET /");
+    }
     if (hasTooManyHeaders(request.raw)) {
       throw new HttpRefusal(431, "too_large", `a request has at most ${headerLinesMax} header lines`);
     }
   });
+  // Last of all, since a drain may have begun while the request was worked on.
+  app.addHook("onSend", async (_request, reply, payload) => {
+    if (requests.draining) reply.header("connection", "close");
+    return payload;
+  });
 }
 
 /** Every error of every route ends in one of these two, and both in `sendRefusal`. */
-function answerErrors(
-  app: FastifyInstance,
-  counters: HttpCounters,
-  requests: RequestTracker,
-  options: HttpApiOptions,
-): void {
+function answerErrors(app: FastifyInstance, counters: HttpCounters, options: HttpApiOptions): void {
   const paths = new RoutePaths();
   app.addHook("onRoute", (route) => paths.add(route.url, [route.method].flat()));
 
@@ -173,7 +177,7 @@ function answerErrors(
     if (route === "publish") counters.publicationsRefused[refusal.code] += 1;
     // fastify closes the connection after a body error. Node reads the rest of a refused body and throws it away,
     // within the request's time limit; closing first would reset the connection and lose the answer.
-    if (request.headers.expect === undefined && !requests.draining) reply.removeHeader("connection");
+    if (request.headers.expect === undefined) reply.removeHeader("connection");
     return sendRefusal(reply, refusal);
   });
 

@@ -26,10 +26,13 @@ describe("readBody", () => {
     expect(stream.listenerCount("data")).toBe(0);
   });
 
-  it("refuses a body that is cut", async () => {
+  it.each([
+    ["with an error", new Error("reset")],
+    ["without a word", undefined],
+  ])("refuses a body that is cut %s", async (_name, error) => {
     const stream = new PassThrough();
     const body = readBody(stream, 100);
-    stream.destroy(new Error("reset"));
+    stream.destroy(error);
     await expect(body).rejects.toMatchObject({ status: 400, code: "bad_request" });
   });
 

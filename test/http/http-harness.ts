@@ -24,6 +24,8 @@ export async function startHarness(options: Partial<HttpApiOptions> = {}): Promi
     headBytesMax: 16_384,
     headTimeoutMs: 10_000,
     version: "1.2.3",
+    // The package's own pages come and go with its build; tests of pages bring theirs.
+    root: "/nonexistent",
     onError: (error) => errors.push(error),
     ...options,
   });
