@@ -1,0 +1,41 @@
+/** What a connection needs to know of its endpoint, and what it tells its user. */
+
+import type { MessageReaderOptions } from "../codec/message-reader.ts";
+import type { CloseReason } from "./close-reason.ts";
+
+/**
+ * The limits of one kind of connection. One object for all connections of an endpoint: nothing of it is copied.
+ * `null` is no limit. Rates have a burst of one second's worth.
+ */
+export interface ConnectionOptions extends MessageReaderOptions {
+  readonly role: "server";
+  /** Bytes given to the socket and not taken by the kernel; one more closes with 4001. */
+  readonly pendingBytesMax: number | null;
+  /** Time in which the kernel took no byte although some were pending; closes with 4001. */
+  readonly pendingAgeMsMax: number | null;
+  /** A ping goes out when nothing came in for so long; null for no heartbeat. */
+  readonly heartbeatIntervalMs: number | null;
+  /** Nothing at all came in for so long after the ping: closes with 4002. */
+  readonly heartbeatTimeoutMs: number;
+  readonly controlFramesPerSecMax: number | null;
+  readonly inboundMessagesPerSecMax: number | null;
+  /** Wire bytes. */
+  readonly inboundBytesPerSecMax: number | null;
+  /** Whether the peer's close reason is sent back with its code (`/echo`); otherwise peers' text goes nowhere. */
+  readonly echoesCloseReason: boolean;
+}
+
+/**
+ * The user of a connection. Nothing is called before `accept` returned the handler, and never from inside a call of
+ * `write`, `send`, `close` or `terminate`.
+ */
+export interface ConnectionHandler {
+  /** A text message, valid UTF-8. `payload` is borrowed until return. */
+  onText(payload: Uint8Array): void;
+  /** A binary message. `payload` is borrowed until return. */
+  onBinary(payload: Uint8Array): void;
+  /** The kernel has taken everything that was pending. Follows every `write` that returned false while open. */
+  onDrained(): void;
+  /** Exactly once, the last call: from now on nothing goes in or out, though the close handshake may still run. */
+  onClosed(code: number, reason: CloseReason): void;
+}

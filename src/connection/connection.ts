@@ -1,0 +1,399 @@
+/**
+ * One upgraded socket's life: frames in, bytes out, back pressure, heartbeat, and the closing handshake of RFC 6455 §7.
+ * It knows no protocol above messages. It has one deadline at a time, in the wheel that all connections share, and its
+ * fields are the whole of its state: no timer, closure or promise per connection until something is slow or closes.
+ *
+ * "Taken" means that the kernel has the bytes. On TCP and unix sockets node tries each write at once, so nothing
+ * pending right after it is the answer. Node's TLS reports a write one turn of the event loop later, even when the
+ * kernel took it at once; there a write counts as taken when everything before it was. What a frozen reader can pile
+ * up that way is one write.
+ */
+
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+
+import type { Clock } from "../base/clock.ts";
+import { WheelEntry, type TimerWheel } from "../base/timer-wheel.ts";
+import { closeCode } from "../codec/close-code.ts";
+import { encodeCloseFrame, encodeFrame, encodeTextFrame } from "../codec/frame-encoder.ts";
+import { MessageReader, type MessageSink } from "../codec/message-reader.ts";
+import { opcode } from "../codec/opcode.ts";
+import { closeReasonOf, ownCloseCode } from "./close-reason.ts";
+import type { ConnectionCounters } from "./connection-counters.ts";
+import type { ConnectionHandler, ConnectionOptions } from "./connection-options.ts";
+import { InboundBudget } from "./inbound-budget.ts";
+import { ownSocket, type SocketOwner } from "./socket-owner.ts";
+import { writeProgress } from "./write-progress.ts";
+
+/** What the connections of a worker share. */
+export interface ConnectionsShared {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly counters: ConnectionCounters;
+  /** The socket of `connection` is gone. */
+  forget(connection: Connection): void;
+}
+
+/** How long we wait for the peer's close frame after ours. */
+const closeTimeoutMs = 5000;
+/** How long a socket may take to end after both close frames, or after one that ends all reading. */
+const lingerMs = 2000;
+/** How long a reader that was too slow gets to read its close frame. */
+const slowLingerMs = 1000;
+
+const open = 0;
+/** We sent a close frame and read on until the peer's comes. */
+const closing = 1;
+/** Both directions are done; what still comes in is thrown away until the socket ends. */
+const lingering = 2;
+const closed = 3;
+
+const nothing = Buffer.alloc(0);
+const pingFrame = encodeFrame(opcode.ping, nothing);
+
+/** One per upgraded socket, made by `Connections.adopt`. */
+export class Connection extends WheelEntry implements MessageSink, SocketOwner {
+  /** 22 characters of base64url, 128 random bits. */
+  readonly id: string;
+  readonly #shared: ConnectionsShared;
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #reader: MessageReader;
+  readonly #isTls: boolean;
+  #handler: ConnectionHandler | null = null;
+  #state = open;
+  #isReported = false;
+  #isPaused = false;
+  #isPending = false;
+  #onTaken: ((error?: Error | null) => void) | null = null;
+  #pong: Uint8Array | null = null;
+  #budget: InboundBudget | null = null;
+  #heardMs: number;
+  /** -1 while no ping waits for an answer. */
+  #pingedMs = -1;
+  #progressMs = 0;
+  #progress = 0;
+
+  /** @param socket upgraded: everything from here on is frames, in both directions. */
+  constructor(id: string, socket: Socket, options: ConnectionOptions, shared: ConnectionsShared) {
+    super();
+    this.id = id;
+    this.#shared = shared;
+    this.#socket = socket;
+    this.#options = options;
+    this.#reader = new MessageReader(options, this);
+    this.#isTls = socket instanceof TLSSocket;
+    this.#heardMs = Math.trunc(shared.clock.nowMs());
+    ownSocket(socket, this);
+  }
+
+  /**
+   * Begins to deliver. Until now bytes can be written, but nothing is called.
+   * @param firstBytes what came behind the handshake in the same packet; may be changed.
+   */
+  start(handler: ConnectionHandler, firstBytes: Uint8Array): void {
+    this.#handler = handler;
+    if (this.#state === open) this.#watch();
+    if (firstBytes.length > 0) this.onSocketData(firstBytes);
+  }
+
+  /** Nothing pending, and open. After false while open, `onDrained` follows. */
+  get isWritable(): boolean {
+    return this.#state === open && !this.#isPending;
+  }
+
+  /** Bytes given to the socket that the kernel has not taken. */
+  get pendingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Inside `onText` and `onBinary`: the wire bytes of the message's frames, if `recordFrames`. Borrowed. */
+  get recordedFrames(): Uint8Array | null {
+    return this.#reader.recordedFrames;
+  }
+
+  /**
+   * Writes encoded frames.
+   * @param bytes kept: do not change them until they are taken.
+   * @returns true: taken. False: pending, and `onDrained` follows; or not open any more, and `onClosed` follows.
+   * Cost: one write to the socket, no callback, no allocation of ours while the peer keeps up.
+   */
+  write(bytes: Uint8Array): boolean {
+    return this.#state === open && this.#give(bytes);
+  }
+
+  /** Encodes and writes a text message. See `write`. */
+  sendText(text: string): boolean {
+    return this.write(encodeTextFrame(text));
+  }
+
+  /** Encodes and writes a message. `payload` is copied. See `write`. */
+  send(isText: boolean, payload: Uint8Array): boolean {
+    return this.write(encodeFrame(isText ? opcode.text : opcode.binary, payload));
+  }
+
+  /**
+   * Begins the closing handshake (RFC 6455 §7.1.2). The first reason wins: later calls do nothing.
+   * @param reason a constant of ours, at most 123 bytes of UTF-8.
+   */
+  close(code: number, reason: string): void {
+    if (this.#state !== open) return;
+    this.#report(code, true);
+    this.#state = closing;
+    this.#giveLast(encodeCloseFrame(code, reason));
+    this.#shared.wheel.schedule(this, closeTimeoutMs);
+  }
+
+  /** Ends the socket without a word. */
+  terminate(): void {
+    if (this.#state === closed) return;
+    this.#report(closeCode.abnormal, true);
+    this.#state = lingering;
+    this.#destroy();
+  }
+
+  /** Stops reading, so that the peer feels our pace. What was already read (at most two chunks) still comes. */
+  pauseReading(): void {
+    if (this.#state !== open || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  /** Reads on. */
+  resumeReading(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#heardMs = Math.trunc(this.#shared.clock.nowMs());
+    this.#socket.resume();
+    if (this.#state === open) this.#watch();
+  }
+
+  /** For the socket. */
+  onSocketData(chunk: Uint8Array): void {
+    if (this.#state >= lingering) return;
+    const { clock, counters } = this.#shared;
+    const nowMs = Math.trunc(clock.nowMs());
+    counters.reads += 1;
+    counters.bytesIn += chunk.length;
+    this.#heardMs = nowMs;
+    this.#pingedMs = -1;
+    this.#budget ??= new InboundBudget(this.#options, nowMs);
+    if (!this.#budget.takeBytes(chunk.length, nowMs) && this.#state === open) this.#failFlood();
+    this.#reader.push(chunk);
+  }
+
+  /** For the socket. RFC 6455 §7.1.5: without a close frame "the WebSocket Connection Close Code is 1006". */
+  onSocketEnd(): void {
+    if (this.#state >= lingering) return;
+    this.#report(closeCode.abnormal, false);
+    this.#state = lingering;
+    this.#destroy();
+  }
+
+  /** For the socket. */
+  onSocketClose(): void {
+    this.#report(closeCode.abnormal, false);
+    this.#state = closed;
+    this.#reader.stop();
+    this.#pong = null;
+    this.#shared.wheel.cancel(this);
+    this.#shared.forget(this);
+  }
+
+  /** For the codec. */
+  onMessage(isText: boolean, payload: Uint8Array): void {
+    if (this.#state !== open) return;
+    this.#shared.counters.messagesIn += 1;
+    if (this.#budget?.takeMessage(this.#heardMs) === false) this.#failFlood();
+    else if (isText) this.#handler?.onText(payload);
+    else this.#handler?.onBinary(payload);
+  }
+
+  /** For the codec. RFC 6455 §5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response". */
+  onPing(payload: Uint8Array): void {
+    this.#shared.counters.pingsIn += 1;
+    if (this.#state !== open || !this.#takeControlFrame()) return;
+    const pong = encodeFrame(opcode.pong, payload);
+    // §5.5.3: an endpoint "MAY elect to send a Pong frame for only the most recently processed Ping frame".
+    if (this.#isPending) this.#pong = pong;
+    else this.#give(pong);
+  }
+
+  /** For the codec. Whatever its payload, a pong is a sign of life like any other byte, and nothing else. */
+  onPong(): void {
+    this.#shared.counters.pongsIn += 1;
+    if (this.#state === open) this.#takeControlFrame();
+  }
+
+  /**
+   * For the codec. RFC 6455 §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame,
+   * the endpoint MUST send a Close frame in response", and typically "echoes the status code it received".
+   */
+  onClose(code: number, reason: Uint8Array): void {
+    if (this.#state === open) {
+      this.#report(code, false);
+      const text = this.#options.echoesCloseReason ? Buffer.from(reason).toString("utf8") : "";
+      this.#giveLast(encodeCloseFrame(code, text));
+    }
+    this.#end(lingerMs);
+  }
+
+  /** For the codec. RFC 6455 §7.1.7: a violation fails the connection; nothing more is read from it. */
+  onViolation(code: number, reason: string): void {
+    this.#fail(code, reason, lingerMs);
+  }
+
+  /** For the wheel: looks at everything that depends on time. */
+  override onDeadline(nowMs: number): void {
+    if (this.#state !== open) {
+      this.#state = lingering;
+      this.#destroy();
+      return;
+    }
+    if (this.#isStale(nowMs)) {
+      this.#fail(ownCloseCode.slowConsumer, "slow_consumer", slowLingerMs);
+      return;
+    }
+    const { heartbeatIntervalMs, heartbeatTimeoutMs } = this.#options;
+    if (heartbeatIntervalMs !== null && !this.#isPaused) {
+      if (this.#pingedMs >= 0 && nowMs - this.#pingedMs >= heartbeatTimeoutMs) {
+        // A peer that says nothing will not answer a close frame either.
+        this.#fail(ownCloseCode.heartbeatTimeout, "heartbeat_timeout", lingerMs);
+        this.#destroy();
+        return;
+      }
+      if (this.#pingedMs < 0 && nowMs - this.#heardMs >= heartbeatIntervalMs) {
+        this.#shared.counters.pingsOut += 1;
+        this.#pingedMs = Math.trunc(nowMs);
+        this.#give(pingFrame);
+      }
+    }
+    if (this.#state === open) this.#watch();
+  }
+
+  /** Schedules the next look at the clock. Reads move no deadline: a look that comes too early just looks again. */
+  #watch(): void {
+    const { heartbeatIntervalMs, heartbeatTimeoutMs, pendingAgeMsMax } = this.#options;
+    const nowMs = this.#shared.clock.nowMs();
+    let dueMs = Number.POSITIVE_INFINITY;
+    if (heartbeatIntervalMs !== null && !this.#isPaused) {
+      dueMs = this.#pingedMs < 0 ? this.#heardMs + heartbeatIntervalMs : this.#pingedMs + heartbeatTimeoutMs;
+    }
+    // Looked at four times within the age, so that a reader that stops after a while is found soon after its age.
+    if (this.#isPending && pendingAgeMsMax !== null) dueMs = Math.min(dueMs, nowMs + pendingAgeMsMax / 4);
+    if (dueMs === Number.POSITIVE_INFINITY) this.#shared.wheel.cancel(this);
+    else this.#shared.wheel.schedule(this, dueMs - nowMs);
+  }
+
+  /** Whether the kernel has taken nothing for too long. */
+  #isStale(nowMs: number): boolean {
+    const { pendingAgeMsMax } = this.#options;
+    if (!this.#isPending || pendingAgeMsMax === null) return false;
+    const progress = writeProgress(this.#socket);
+    if (progress === this.#progress) return nowMs - this.#progressMs >= pendingAgeMsMax;
+    this.#progress = progress;
+    this.#progressMs = Math.trunc(nowMs);
+    return false;
+  }
+
+  /** Writes while open. */
+  #give(bytes: Uint8Array): boolean {
+    const { counters } = this.#shared;
+    this.#socket.write(bytes);
+    counters.writes += 1;
+    counters.bytesOut += bytes.length;
+    const pendingBytes = this.#socket.writableLength;
+    if (pendingBytes === 0 || (this.#isTls && pendingBytes === bytes.length)) return true;
+    const { pendingBytesMax } = this.#options;
+    if (pendingBytesMax !== null && pendingBytes > pendingBytesMax) {
+      this.#fail(ownCloseCode.slowConsumer, "slow_consumer", slowLingerMs);
+    } else if (!this.#isPending) this.#pend();
+    return false;
+  }
+
+  /** Writes the close frame. If the peer reads nothing it stays pending, and the deadline ends the socket. */
+  #giveLast(frame: Uint8Array): void {
+    this.#socket.write(frame);
+    this.#shared.counters.writes += 1;
+    this.#shared.counters.bytesOut += frame.length;
+    this.#pong = null;
+    // The peer's close frame lies behind what we did not read.
+    if (this.#isPaused) this.resumeReading();
+  }
+
+  /**
+   * The kernel did not take everything: an empty write behind it tells when it has. (`drain` only comes for more than
+   * the high-water mark, and a callback on every write would cost each of them a turn of the next-tick queue.)
+   */
+  #pend(): void {
+    this.#isPending = true;
+    this.#shared.counters.pended += 1;
+    this.#progressMs = Math.trunc(this.#shared.clock.nowMs());
+    this.#onTaken ??= (error) => this.#taken(error);
+    this.#socket.write(nothing, this.#onTaken);
+    this.#progress = writeProgress(this.#socket);
+    this.#watch();
+  }
+
+  #taken(error: Error | null | undefined): void {
+    if (this.#state !== open || (error !== null && error !== undefined) || this.#onTaken === null) return;
+    if (this.#socket.writableLength > 0) {
+      this.#socket.write(nothing, this.#onTaken);
+      return;
+    }
+    this.#isPending = false;
+    const pong = this.#pong;
+    this.#pong = null;
+    if (pong !== null && !this.#give(pong)) return;
+    this.#handler?.onDrained();
+  }
+
+  #takeControlFrame(): boolean {
+    if (this.#budget?.takeControlFrame(this.#heardMs) !== false) return true;
+    this.#failFlood();
+    return false;
+  }
+
+  #failFlood(): void {
+    this.#fail(ownCloseCode.flood, "flood", lingerMs);
+  }
+
+  /** RFC 6455 §7.1.7 _Fail the WebSocket Connection_: a close frame if none was sent, no more reading, the end. */
+  #fail(code: number, reason: string, waitMs: number): void {
+    if (this.#state >= lingering) return;
+    this.#reader.stop();
+    if (this.#state === open) {
+      this.#report(code, true);
+      this.#giveLast(encodeCloseFrame(code, reason));
+    }
+    this.#end(waitMs);
+  }
+
+  /** RFC 6455 §7.1.1: "the server MUST close the TCP connection immediately"; it sends FIN first, and TIME_WAIT is its. */
+  #end(waitMs: number): void {
+    this.#state = lingering;
+    this.#socket.end();
+    this.#shared.wheel.schedule(this, waitMs);
+  }
+
+  /**
+   * Frees the socket now. With bytes still pending the peer does not read: a reset frees the kernel's megabytes too,
+   * where a FIN would wait behind them for minutes.
+   */
+  #destroy(): void {
+    const socket = this.#socket;
+    const isTcp = !this.#isTls && socket.remoteAddress !== undefined;
+    if (socket.writableLength > 0 && isTcp && !socket.destroyed) socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  /** Tells the handler once, when whatever is running now has returned: the hub may be in the middle of a flush. */
+  #report(code: number, isOurs: boolean): void {
+    if (this.#isReported) return;
+    this.#isReported = true;
+    const reason = closeReasonOf(code, isOurs);
+    const { counters } = this.#shared;
+    counters.closed.set(reason, (counters.closed.get(reason) ?? 0) + 1);
+    queueMicrotask(() => this.#handler?.onClosed(code, reason));
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * All connections of a worker and what they share: the wheel of their deadlines, the tick that turns it, the counters.
+ */
+
+import type { Socket } from "node:net";
+
+import { systemClock, type Clock } from "../base/clock.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
+import { ConnectionCounters } from "./connection-counters.ts";
+import { ConnectionIds } from "./connection-ids.ts";
+import type { ConnectionOptions } from "./connection-options.ts";
+import { Connection, type ConnectionsShared } from "./connection.ts";
+
+/** One per worker. Nothing has a deadline before `start`. */
+export class Connections implements ConnectionsShared {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly counters = new ConnectionCounters();
+  readonly #ids = new ConnectionIds();
+  readonly #all = new Set<Connection>();
+  readonly #turnWheel: () => void;
+  #interval: NodeJS.Timeout | null = null;
+
+  constructor(clock: Clock = systemClock) {
+    this.clock = clock;
+    this.wheel = new TimerWheel(clock);
+    this.#turnWheel = () => this.wheel.advance(this.clock.nowMs());
+  }
+
+  /** Every connection whose socket is not closed yet. Do not keep it: it is the live set. */
+  get all(): ReadonlySet<Connection> {
+    return this.#all;
+  }
+
+  /** Begins to watch deadlines. The timer does not keep the process alive. */
+  start(): void {
+    // By way of setImmediate, so that what lies unread in the sockets is read first: when the loop stood still, it is
+    // not the peers that were silent.
+    this.#interval ??= setInterval(() => setImmediate(this.#turnWheel), this.wheel.tickMs).unref();
+  }
+
+  /** Stops watching, and ends every socket that is left. */
+  stop(): void {
+    if (this.#interval !== null) clearInterval(this.#interval);
+    this.#interval = null;
+    this.terminateAll();
+  }
+
+  /**
+   * Takes an upgraded socket, to which the 101 was already written.
+   * @param socket with `allowHalfOpen`, in no one else's hands.
+   * @param options kept; one object for all connections of an endpoint.
+   */
+  adopt(socket: Socket, options: ConnectionOptions): Connection {
+    const connection = new Connection(this.#ids.next(), socket, options, this);
+    this.#all.add(connection);
+    this.counters.opened += 1;
+    this.counters.open += 1;
+    return connection;
+  }
+
+  /** Ends every socket without a word. */
+  terminateAll(): void {
+    for (const connection of this.#all) connection.terminate();
+  }
+
+  /** For the connection. */
+  forget(connection: Connection): void {
+    if (this.#all.delete(connection)) this.counters.open -= 1;
+  }
+}

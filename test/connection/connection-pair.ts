@@ -1,0 +1,158 @@
+/** A connection over a real socket with a bare peer at the other end, and a clock that only the test moves. */
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
+
+import type { Clock } from "../../src/base/clock.ts";
+import type { CloseReason } from "../../src/connection/close-reason.ts";
+import type { ConnectionHandler, ConnectionOptions } from "../../src/connection/connection-options.ts";
+import type { Connection } from "../../src/connection/connection.ts";
+import { Connections } from "../../src/connection/connections.ts";
+import { RawPeer } from "./raw-peer.ts";
+
+export const transports = ["tcp", "unix", "tls"] as const;
+export type Transport = (typeof transports)[number];
+
+export const unlimited: ConnectionOptions = {
+  role: "server",
+  messageBytesMax: 2 ** 24,
+  fragmentsPerMessageMax: 1024,
+  pendingBytesMax: null,
+  pendingAgeMsMax: null,
+  heartbeatIntervalMs: null,
+  heartbeatTimeoutMs: 8000,
+  controlFramesPerSecMax: null,
+  inboundMessagesPerSecMax: null,
+  inboundBytesPerSecMax: null,
+  echoesCloseReason: false,
+};
+
+/** Time as the test says. */
+export class FakeClock implements Clock {
+  now = 1_000_000;
+  nowMs(): number {
+    return this.now;
+  }
+  wallMs(): number {
+    return this.now;
+  }
+}
+
+/** Notes what it is told. */
+export class Notes implements ConnectionHandler {
+  readonly calls: string[] = [];
+  drained = 0;
+  closed: { code: number; reason: CloseReason } | null = null;
+  onMessage: ((payload: Uint8Array) => void) | null = null;
+
+  onText(payload: Uint8Array): void {
+    this.calls.push(`text ${Buffer.from(payload).toString("utf8")}`);
+    this.onMessage?.(payload);
+  }
+  onBinary(payload: Uint8Array): void {
+    this.calls.push(`binary ${payload.length}`);
+    this.onMessage?.(payload);
+  }
+  onDrained(): void {
+    this.calls.push("drained");
+    this.drained += 1;
+  }
+  onClosed(code: number, reason: CloseReason): void {
+    this.calls.push(`closed ${code} ${reason}`);
+    this.closed = { code, reason };
+  }
+}
+
+export interface Pair {
+  readonly connection: Connection;
+  readonly connections: Connections;
+  readonly notes: Notes;
+  readonly peer: RawPeer;
+  readonly clock: FakeClock;
+  /** Moves the clock in steps of 50 ms, as the tick does. */
+  advance(ms: number): void;
+  end(): Promise<void>;
+}
+
+/** Certificate and key of this run, by openssl. */
+export function selfSigned(): { cert: string; key: string } {
+  const folder = mkdtempSync(join(tmpdir(), "tapecast-tls-"));
+  try {
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    const kind = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
+    const made = spawnSync("openssl", ["req", "-x509", ...kind.split(" "), "-keyout", key, "-out", cert]);
+    if (made.status !== 0) throw new Error(`openssl: ${String(made.stderr ?? made.error)}`);
+    return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+let certificate: { cert: string; key: string } | null = null;
+
+/** A connection after its handshake. The peer reads frames from its first byte. */
+export async function connectPair(
+  options: Partial<ConnectionOptions> = {},
+  transport: Transport = "tcp",
+): Promise<Pair> {
+  const folder = mkdtempSync(join(tmpdir(), "tapecast-pair-"));
+  const clock = new FakeClock();
+  const connections = new Connections(clock);
+  const { server, accepted } = createListener(transport);
+  const where = await listen(server, transport, folder);
+  const peer = await RawPeer.connect(where);
+  const socket = await accepted;
+  const notes = new Notes();
+  const connection = connections.adopt(socket, { ...unlimited, ...options });
+  connection.start(notes, Buffer.alloc(0));
+  peer.readFrames();
+  return {
+    connection,
+    connections,
+    notes,
+    peer,
+    clock,
+    advance(ms: number): void {
+      for (let passed = 0; passed < ms; passed += 50) {
+        clock.now += 50;
+        connections.wheel.advance(clock.now);
+      }
+    },
+    async end(): Promise<void> {
+      connections.stop();
+      peer.socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function createListener(transport: Transport): { server: Server; accepted: Promise<Socket> } {
+  if (transport === "tls") certificate ??= selfSigned();
+  const server =
+    transport === "tls"
+      ? createTlsServer({ ...certificate, allowHalfOpen: true })
+      : createServer({ allowHalfOpen: true, noDelay: true });
+  const accepted = new Promise<Socket>((resolve) => {
+    server.once(transport === "tls" ? "secureConnection" : "connection", resolve);
+  });
+  return { server, accepted };
+}
+
+function listen(server: Server, transport: Transport, folder: string): Promise<string> {
+  return new Promise((resolve) => {
+    const path = join(folder, "socket");
+    if (transport === "unix") server.listen(path, () => resolve(`unix:${path}`));
+    else {
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address();
+        const port = typeof address === "object" && address !== null ? address.port : 0;
+        resolve(`${transport === "tls" ? "https" : "http"}://127.0.0.1:${port}`);
+      });
+    }
+  });
+}
