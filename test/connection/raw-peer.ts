@@ -19,7 +19,7 @@ export type Where = string | NetConnectOpts;
 export class RawPeer {
   readonly socket: Socket;
   readonly events: PeerEvent[] = [];
-  received = Buffer.alloc(0);
+  received: Buffer = Buffer.alloc(0);
   isEnded = false;
   isClosed = false;
   error: NodeJS.ErrnoException | null = null;
@@ -61,7 +61,11 @@ export class RawPeer {
   }
 
   /** Connects and upgrades; frames from here on. */
-  static async upgrade(where: Where, target = "/ws", firstFrames = Buffer.alloc(0)): Promise<RawPeer> {
+  static async upgrade(
+    where: Where,
+    target = "/ws",
+    firstFrames: Uint8Array = Buffer.alloc(0),
+  ): Promise<RawPeer> {
     const peer = await RawPeer.connect(where);
     const key = createKey();
     peer.send(Buffer.concat([clientRequest({ host: "test", target }, key), firstFrames]));

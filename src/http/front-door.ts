@@ -1,0 +1,279 @@
+/**
+ * The one port for WebSocket and HTTP (docs/ARCHITECTURE.md, "The front door"). It reads the first request head of
+ * each socket itself. A well-formed WebSocket handshake becomes a connection without any HTTP object ever being built
+ * for it; everything else goes with its bytes to node:http, and comes back by its `upgrade` event if it is an upgrade
+ * after all. So an HTTP request keeps node's own care, and a handshake costs what it must.
+ */
+
+import type { Server as HttpServer } from "node:http";
+import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+
+import { ownCloseCode } from "../connection/close-reason.ts";
+import type { Connections } from "../connection/connections.ts";
+import { releaseSocket } from "../connection/socket-owner.ts";
+import { acceptResponse } from "../handshake/accept-response.ts";
+import {
+  chooseSubprotocol,
+  evaluateHandshake,
+  isRefusal,
+  type Handshake,
+} from "../handshake/evaluate-handshake.ts";
+import { isOriginAllowed, type AllowedOrigins } from "../handshake/origin.ts";
+import type { Refusal, RefusalReason } from "../handshake/refusal.ts";
+import type { RequestHead } from "../handshake/request-head.ts";
+import { FrontDoorCounters } from "./front-door-counters.ts";
+import { FrontDoorLimits, type FrontDoorLimitOptions } from "./front-door-limits.ts";
+import { Farewell, HeadReader, type HeadReceiver, type Waiting } from "./front-door-waiting.ts";
+import { listenTcp, listenUnix, type ListenOptionsOfDoor } from "./listen.ts";
+import { receiveUpgrades, type UpgradeReceiver } from "./upgrade-from-http.ts";
+import type { Endpoint, Router, UpgradeRequest } from "./upgrade-request.ts";
+
+/** Options of the door, named as in docs/CONFIGURATION.md. */
+export interface FrontDoorOptions extends ListenOptionsOfDoor, FrontDoorLimitOptions {
+  /** PEM, not paths. */
+  readonly tls: { readonly cert: string | Buffer; readonly key: string | Buffer } | null;
+  readonly allowedOrigins: AllowedOrigins;
+  readonly headBytesMax: number;
+  readonly headTimeoutMs: number;
+}
+
+const forbiddenOrigin: Refusal = {
+  status: 403,
+  reason: "origin",
+  message: "pages of this origin may not connect; auth.allowedOrigins says which may",
+};
+const draining: Refusal = {
+  status: 503,
+  reason: "draining",
+  message: "this server is going away; try again",
+  headers: { "Retry-After": "1" },
+};
+
+/** One per worker. */
+export class FrontDoor implements HeadReceiver, UpgradeReceiver {
+  readonly counters = new FrontDoorCounters();
+  readonly headBytesMax: number;
+  readonly headTimeoutMs: number;
+  readonly #options: FrontDoorOptions;
+  readonly #connections: Connections;
+  readonly #router: Router;
+  readonly #httpServer: HttpServer;
+  readonly #limits: FrontDoorLimits;
+  readonly #servers: Server[] = [];
+  readonly #closed: Promise<unknown>[] = [];
+  readonly #waiting = new Set<Waiting>();
+  readonly #onHttpClose: () => void;
+  #isDraining = false;
+
+  /**
+   * @param connections started by whoever made it; its wheel holds the door's deadlines too.
+   * @param httpServer answers everything that is no handshake. It never listens itself, and its `maxHeaderSize`
+   * should be `headBytesMax`. The door is its only `upgrade` listener.
+   */
+  constructor(options: FrontDoorOptions, connections: Connections, router: Router, httpServer: HttpServer) {
+    this.#options = options;
+    this.headBytesMax = options.headBytesMax;
+    this.headTimeoutMs = options.headTimeoutMs;
+    this.#connections = connections;
+    this.#router = router;
+    this.#httpServer = httpServer;
+    this.#limits = new FrontDoorLimits(options, connections.clock);
+    this.#onHttpClose = () => {
+      this.counters.httpOpen -= 1;
+    };
+    receiveUpgrades(httpServer, this);
+  }
+
+  /** For the sockets that wait. */
+  get wheel(): Connections["wheel"] {
+    return this.#connections.wheel;
+  }
+
+  /**
+   * Opens the listeners.
+   * @returns their addresses as people write them: `http://127.0.0.1:8080`, `unix:/run/tapecast.sock`.
+   * @throws ConfigError when an address cannot be opened; then nothing listens.
+   */
+  async listen(): Promise<string[]> {
+    const addresses: string[] = [];
+    // A server that never listens enforces no headersTimeout or requestTimeout before it was told so once.
+    this.#httpServer.emit("listening");
+    try {
+      if (this.#options.port !== null) {
+        const server = this.#options.tls === null ? this.#createServer() : this.#createTlsServer();
+        addresses.push(await listenTcp(server, this.#options, this.#options.tls !== null));
+      }
+      if (this.#options.unixSocket !== null) {
+        addresses.push(await listenUnix(this.#createServer(), this.#options.unixSocket));
+      }
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    return addresses;
+  }
+
+  /** Closes the listeners. Whoever is still connected stays; new handshakes on kept-alive connections get 503. */
+  stopAccepting(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    for (const server of this.#servers) server.close();
+    this.#httpServer.closeIdleConnections();
+  }
+
+  /** Ends everything that is left, connections and HTTP requests included; resolves when no socket is left. */
+  async stop(): Promise<void> {
+    this.stopAccepting();
+    for (const { socket } of this.#waiting) socket.destroy();
+    this.#connections.terminateAll();
+    this.#httpServer.closeAllConnections();
+    // Ends the sweep for slow requests, which `listening` began.
+    this.#httpServer.close();
+    await Promise.all(this.#closed);
+  }
+
+  /** A head from our own reader. What is not a good handshake is node's to answer. */
+  onHead(socket: Socket, head: RequestHead, bytes: Buffer, rest: Buffer): void {
+    const outcome = evaluateHandshake(head);
+    if (isRefusal(outcome)) this.onOther(socket, bytes);
+    else this.#admit(socket, outcome, rest);
+  }
+
+  /** A head from node's reader. */
+  onUpgrade(socket: Socket, head: RequestHead, rest: Buffer): void {
+    this.#takeBack(socket);
+    const outcome = evaluateHandshake(head);
+    if (isRefusal(outcome)) this.refuse(socket, outcome);
+    else this.#admit(socket, outcome, rest);
+  }
+
+  /** Gives a socket to node:http, flowing: after a mere `pause` the next request would be parsed before these bytes. */
+  onOther(socket: Socket, bytes: Buffer): void {
+    this.#takeBack(socket);
+    releaseSocket(socket);
+    this.counters.handedToHttp += 1;
+    this.counters.httpOpen += 1;
+    socket.once("close", this.#onHttpClose);
+    if (bytes.length > 0) socket.unshift(bytes);
+    this.#httpServer.emit("connection", socket);
+    if (socket.isPaused()) socket.resume();
+  }
+
+  onRefused(_socket: Socket, reason: RefusalReason): void {
+    this.counters.refuse(reason);
+  }
+
+  onSilence(): void {
+    this.counters.refuse("head_timeout");
+  }
+
+  refuse(socket: Socket, refusal: Refusal): void {
+    this.counters.refuse(refusal.reason);
+    this.#wait(new Farewell(socket, refusal, this));
+  }
+
+  settle(waiting: Waiting): void {
+    if (this.#waiting.delete(waiting)) this.counters.waiting -= 1;
+  }
+
+  #wait(waiting: Waiting): void {
+    this.#waiting.add(waiting);
+    this.counters.waiting += 1;
+  }
+
+  /** A socket that node:http had comes back, or was never there. */
+  #takeBack(socket: Socket): void {
+    if (!socket.listeners("close").includes(this.#onHttpClose)) return;
+    socket.off("close", this.#onHttpClose);
+    this.counters.httpOpen -= 1;
+  }
+
+  #createServer(): Server {
+    const server = createServer({ allowHalfOpen: true, noDelay: true });
+    return this.#receive(server, "connection");
+  }
+
+  #createTlsServer(): Server {
+    const { tls, headTimeoutMs } = this.#options;
+    const server = createTlsServer({
+      cert: tls?.cert,
+      key: tls?.key,
+      allowHalfOpen: true,
+      noDelay: true,
+      handshakeTimeout: headTimeoutMs,
+      ALPNProtocols: ["http/1.1"],
+    });
+    server.on("tlsClientError", () => this.counters.refuse("tls"));
+    return this.#receive(server, "secureConnection");
+  }
+
+  #receive(server: Server, event: "connection" | "secureConnection"): Server {
+    this.#servers.push(server);
+    this.#closed.push(new Promise((resolve) => server.once("close", resolve)));
+    server.on(event, (socket: Socket) => {
+      this.counters.accepted += 1;
+      const sockets = this.#connections.counters.open + this.counters.waiting + this.counters.httpOpen;
+      if (!this.#limits.isCrowded(sockets)) return this.#wait(new HeadReader(socket, this));
+      this.counters.refuse("sockets");
+      socket.destroy();
+    });
+    return server;
+  }
+
+  /** A good handshake: everything that may still refuse it, the cheapest first, before anything is hashed. */
+  #admit(socket: Socket, handshake: Handshake, rest: Buffer): void {
+    const refusal = this.#isDraining ? draining : this.#limits.admit(this.#connections.counters.open);
+    if (refusal !== null) return this.refuse(socket, refusal);
+    const endpoint = this.#router(handshake.path, handshake.query);
+    if (isRefusal(endpoint)) return this.refuse(socket, endpoint);
+    if (endpoint.checkOrigin && !this.#isOriginAllowed(handshake, socket)) {
+      return this.refuse(socket, forbiddenOrigin);
+    }
+    this.#upgrade(socket, endpoint, handshake, rest);
+  }
+
+  #isOriginAllowed({ origin, host }: Handshake, socket: Socket): boolean {
+    const { allowedOrigins } = this.#options;
+    return (
+      origin === null || isOriginAllowed(origin, allowedOrigins, host, isEncrypted(socket) ? "https" : null)
+    );
+  }
+
+  #upgrade(socket: Socket, endpoint: Endpoint, handshake: Handshake, rest: Buffer): void {
+    const remoteAddress = plainAddress(socket.remoteAddress);
+    const subprotocol = chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols);
+    const isWelcome = this.#limits.enter(remoteAddress);
+    if (isWelcome && this.#limits.countsAddresses) {
+      socket.once("close", () => this.#limits.leave(remoteAddress));
+    }
+    const connection = this.#connections.adopt(socket, endpoint.connection);
+    socket.write(acceptResponse(handshake.key, subprotocol));
+    if (!isWelcome) {
+      // A browser's script sees a close code, but not the status of a refused handshake.
+      this.counters.refuse("connections_per_address");
+      connection.close(ownCloseCode.connectionLimit, "connection_limit");
+      return;
+    }
+    this.counters.upgraded += 1;
+    const request: UpgradeRequest = {
+      path: handshake.path,
+      query: handshake.query,
+      headers: handshake.headers,
+      remoteAddress,
+      encrypted: isEncrypted(socket),
+      subprotocol,
+    };
+    connection.start(endpoint.accept(connection, request), rest);
+  }
+}
+
+function isEncrypted(socket: Socket): boolean {
+  return "encrypted" in socket;
+}
+
+/** An IPv4 peer of a listener on `::` in the form in which everybody writes it. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return "";
+  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+}

@@ -1,0 +1,103 @@
+/**
+ * Upgrades that come by way of node:http: a request behind others on a kept-alive connection, as proxies send them, or
+ * a head that our strict reader did not take. Node checks almost nothing about them; the same evaluation as for the
+ * front door's own heads does.
+ */
+
+import type { IncomingMessage, Server as HttpServer } from "node:http";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+
+import { asksForWebSocket } from "../handshake/evaluate-handshake.ts";
+import { listElements } from "../handshake/field-values.ts";
+import type { RefusalReason } from "../handshake/refusal.ts";
+import type { RequestHead } from "../handshake/request-head.ts";
+
+/** Where the upgrades go; the front door. */
+export interface UpgradeReceiver {
+  /** The head of a request that asks for a WebSocket, and what came behind it. The socket is in nobody's hands. */
+  onUpgrade(socket: Socket, head: RequestHead, rest: Buffer): void;
+  /** A request that asks for another protocol, as bytes without its Upgrade: to be answered by node:http. */
+  onOther(socket: Socket, bytes: Buffer): void;
+  /** Refused; the socket ends by itself. */
+  onRefused(socket: Socket, reason: RefusalReason): void;
+}
+
+/** What is known of a socket that node:http serves. */
+interface ServedSocket {
+  unanswered: number;
+  /** An upgrade came before all answers were out: the socket ends behind them. */
+  isEnding: boolean;
+}
+
+/** Takes the upgrades of `httpServer`, which must have no other `upgrade` listener. */
+export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceiver): void {
+  const servedSockets = new WeakMap<Duplex, ServedSocket>();
+  httpServer.on("request", (request, response) => {
+    const { socket } = request;
+    const served = servedSockets.get(socket) ?? { unanswered: 0, isEnding: false };
+    servedSockets.set(socket, served);
+    served.unanswered += 1;
+    response.once("close", () => {
+      served.unanswered -= 1;
+      if (served.isEnding && served.unanswered === 0) socket.end();
+    });
+  });
+  httpServer.on("upgrade", (request, socket, rest) => {
+    socket.on("error", ignore);
+    // Node took its own listeners off; only sockets of our own listeners come here.
+    if (!(socket instanceof Socket)) {
+      socket.destroy();
+      return;
+    }
+    const served = servedSockets.get(socket);
+    if (served !== undefined && served.unanswered > 0) {
+      // Pipelined behind requests without waiting for their answers: a 101 now would stand before them. The answers go
+      // out, then the connection ends; what came behind is never processed.
+      served.isEnding = true;
+      receiver.onRefused(socket, "pipelined");
+      socket.resume();
+      return;
+    }
+    // The keep-alive time-out of an earlier answer still runs.
+    socket.setTimeout(0);
+    if (asksForWebSocket(request.headers.upgrade ?? "")) {
+      const { method = "", url: target = "", httpVersion, rawHeaders } = request;
+      receiver.onUpgrade(socket, { method, target, httpVersion, rawHeaders }, rest);
+    } else receiver.onOther(socket, withoutUpgrade(request, rest));
+    socket.off("error", ignore);
+  });
+}
+
+/**
+ * RFC 9110 §7.8: "A server MAY ignore a received Upgrade header field". Java's HttpClient sends `Upgrade: h2c` with
+ * its first request, a POST included, and curl does with --http2: they get their answer in HTTP/1.1. Node has already
+ * taken the request out of its parser, so it is put together again, without the field.
+ */
+function withoutUpgrade(request: IncomingMessage, rest: Buffer): Buffer {
+  let text = `${request.method} ${request.url} HTTP/${request.httpVersion}\r\n`;
+  let name = "";
+  for (const [index, field] of request.rawHeaders.entries()) {
+    if (index % 2 === 0) {
+      name = field;
+      continue;
+    }
+    const lowerCase = name.toLowerCase();
+    if (lowerCase === "upgrade" || lowerCase === "http2-settings") continue;
+    const value = lowerCase === "connection" ? withoutUpgradeOption(field) : field;
+    if (value !== "") text += `${name}: ${value}\r\n`;
+  }
+  return Buffer.concat([Buffer.from(`${text}\r\n`, "latin1"), rest]);
+}
+
+function withoutUpgradeOption(connection: string): string {
+  const options = listElements(connection).filter((option) => {
+    const lowerCase = option.toLowerCase();
+    return lowerCase !== "upgrade" && lowerCase !== "http2-settings";
+  });
+  return options.join(", ");
+}
+
+function ignore(): void {
+  // The peer is gone; whoever gets the socket next listens for errors itself.
+}

@@ -1,0 +1,121 @@
+import { afterEach, describe, expect, it } from "vitest";
+
+import { clientRequest, createKey } from "../../src/handshake/client-handshake.ts";
+import { eventually, RawPeer } from "../connection/raw-peer.ts";
+import { openDoor, type Door } from "./front-door-fixture.ts";
+
+let open: Door;
+
+afterEach(() => open.stop());
+
+function handshake(): Buffer {
+  return clientRequest({ host: "test", target: "/ws" }, createKey());
+}
+
+async function refusal(): Promise<string> {
+  const peer = await RawPeer.connect(open.where);
+  peer.send(handshake());
+  await peer.until(() => peer.isEnded || peer.isClosed || peer.text.includes("welcome"));
+  peer.socket.destroy();
+  return peer.text;
+}
+
+describe("limits of the front door", () => {
+  it("connectionsMax: at the limit and one past it, and again when one left", async () => {
+    open = await openDoor({ connectionsMax: 2 });
+    const peers = [await RawPeer.upgrade(open.where), await RawPeer.upgrade(open.where)];
+    expect(await refusal()).toMatch(/^HTTP\/1\.1 503 [^]*\r\nRetry-After: \d+\r\n[^]*"connections"/);
+    expect(open.refused("connections")).toBe(1);
+    peers[0]!.socket.destroy();
+    await eventually(() => open.connections.counters.open === 1);
+    expect(await refusal()).toMatch(/^HTTP\/1\.1 101 /);
+    peers[1]!.socket.destroy();
+  });
+
+  it("connectionsPerAddressMax: 101 and 4504, so that a page sees why", async () => {
+    open = await openDoor({ connectionsPerAddressMax: 2 });
+    const peers = [await RawPeer.upgrade(open.where), await RawPeer.upgrade(open.where)];
+    const third = await RawPeer.upgrade(open.where);
+    await third.until(() => third.events.length === 1);
+    expect(third.events).toEqual([{ kind: "close", code: 4504, text: "connection_limit" }]);
+    third.sendClose(4504);
+    await third.until(() => third.isEnded);
+    third.socket.destroy();
+    expect(open.refused("connections_per_address")).toBe(1);
+    expect(open.requests).toHaveLength(2);
+    peers[0]!.socket.destroy();
+    await eventually(() => open.connections.counters.open === 1);
+    const fourth = await RawPeer.upgrade(open.where);
+    await fourth.until(() => fourth.events.length === 1);
+    expect(fourth.events[0]).toEqual({ kind: "text", text: "welcome" });
+    for (const peer of [...peers, fourth]) peer.socket.destroy();
+  });
+
+  it("handshakesPerSecMax: 503 with Retry-After (HS18)", async () => {
+    open = await openDoor({ handshakesPerSecMax: 5 });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => refusal()));
+    const accepted = answers.filter((answer) => answer.startsWith("HTTP/1.1 101 ")).length;
+    expect(accepted).toBeGreaterThanOrEqual(5);
+    expect(accepted).toBeLessThan(10);
+    expect(open.refused("handshake_rate")).toBe(20 - accepted);
+    expect(answers.find((answer) => answer.startsWith("HTTP/1.1 503 "))).toMatch(/\r\nRetry-After: 1\r\n/);
+  });
+
+  it("a crowd of sockets beyond connectionsMax and its headroom is not even read from", async () => {
+    open = await openDoor({ connectionsMax: 0 });
+    const peers = await Promise.all(Array.from({ length: 1024 }, () => RawPeer.connect(open.where)));
+    await eventually(() => open.door.counters.waiting === 1024);
+    const last = await RawPeer.connect(open.where);
+    await last.until(() => last.isEnded || last.isClosed);
+    expect(open.refused("sockets")).toBe(1);
+    for (const peer of [...peers, last]) peer.socket.destroy();
+    await eventually(() => open.door.counters.waiting === 0);
+  });
+});
+
+describe("deadlines", () => {
+  it("408 for a head that comes too slowly, and nothing at all for a peer that never speaks (HS17)", async () => {
+    open = await openDoor({ headTimeoutMs: 150 });
+    const silent = await RawPeer.connect(open.where);
+    const slow = await RawPeer.connect(open.where);
+    const bytes = handshake();
+    let offset = 0;
+    const drip = setInterval(() => slow.send(bytes.subarray(offset, (offset += 1))), 20);
+    await slow.until(() => slow.isEnded);
+    await silent.until(() => silent.isEnded || silent.isClosed);
+    clearInterval(drip);
+    expect(slow.text).toMatch(/^HTTP\/1\.1 408 [^]*"head_timeout"/);
+    expect(silent.text).toBe("");
+    expect(open.refused("head_timeout")).toBe(2);
+    slow.socket.destroy();
+    silent.socket.destroy();
+    await eventually(() => open.door.counters.waiting === 0);
+  });
+
+  it("node's own time-outs hold for what was handed on: a slow body, a slow second head", async () => {
+    open = await openDoor({
+      http: { headersTimeout: 200, requestTimeout: 400, connectionsCheckingInterval: 50 },
+    });
+    const body = await RawPeer.connect(open.where);
+    body.send("POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0");
+    const head = await RawPeer.connect(open.where);
+    head.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    await head.until(() => head.text.includes("GET /a ;"));
+    head.send("GET /b HTTP/1.1\r\nHo");
+    await body.until(() => body.isEnded || body.isClosed);
+    await head.until(() => head.isEnded || head.isClosed);
+    expect(body.text).toMatch(/^HTTP\/1\.1 408 /);
+    expect(head.text).toMatch(/HTTP\/1\.1 408 /);
+    for (const peer of [body, head]) peer.socket.destroy();
+  });
+
+  it("a refused peer that never ends its side is gone after 2 s", async () => {
+    open = await openDoor();
+    const peer = await RawPeer.connect(open.where);
+    peer.send(handshake().toString("latin1").replace("/ws", "/no"));
+    await peer.until(() => peer.isEnded);
+    expect(open.door.counters.waiting).toBe(1);
+    await eventually(() => open.door.counters.waiting === 0);
+    peer.socket.destroy();
+  });
+});
