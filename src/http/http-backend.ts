@@ -9,7 +9,7 @@ import type { BrokerStatus, BrokerTopic, HistoryPage, Position, PublishOptions }
 export interface PublishRequestFacts {
   /** The credentials of `Authorization: Bearer`, or null. Secret: compared in constant time, never logged. */
   readonly bearer: string | null;
-  /** The peer's address as the socket has it; empty on a unix socket. */
+  /** The peer's address as the socket has it; empty on a unix socket, `gone` when the peer has already reset. */
   readonly remoteAddress: string;
   /** True when a `Forwarded` or `X-Forwarded-*` header says that a proxy stands in between. */
   readonly forwarded: boolean;

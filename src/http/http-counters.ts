@@ -5,41 +5,19 @@
 import type { HttpErrorCode } from "./http-refusal.ts";
 
 /** What a request was for. */
-export const httpRoutes = [
-  "publish",
-  "value",
-  "history",
-  "health",
-  "ready",
-  "openapi",
-  "page",
-  "websocket",
-  "other",
-] as const;
-export type HttpRoute = (typeof httpRoutes)[number];
+export type HttpRoute =
+  | "publish"
+  | "value"
+  | "history"
+  | "health"
+  | "ready"
+  | "openapi"
+  | "page"
+  | "websocket"
+  | "other";
 
 /** First digit of the status. */
-export const httpStatusClasses = ["2xx", "3xx", "4xx", "5xx"] as const;
-export type HttpStatusClass = (typeof httpStatusClasses)[number];
-
-/** Every code an error of the API can carry. */
-export const httpErrorCodes = [
-  "bad_request",
-  "bad_topic",
-  "unknown_topic",
-  "unauthorized",
-  "forbidden",
-  "limit",
-  "rate_limited",
-  "too_large",
-  "unavailable",
-  "internal",
-  "not_found",
-  "method_not_allowed",
-  "unsupported_media_type",
-  "upgrade_required",
-  "request_timeout",
-] as const satisfies readonly HttpErrorCode[];
+export type HttpStatusClass = "2xx" | "3xx" | "4xx" | "5xx";
 
 export interface HttpCounters {
   /** Messages that the broker stored (or was handed, on a live-only topic). */

@@ -8,7 +8,7 @@ import { publishLinesMax } from "./publish-batch.ts";
 export const historyLimitDefault = 50;
 
 /** Most messages that a history query may ask for. */
-export const historyLimitMax = 1000;
+const historyLimitMax = 1000;
 
 /** Name under which the shape of every error body is registered. */
 export const errorSchemaId = "Error";

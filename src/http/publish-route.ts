@@ -18,7 +18,7 @@ import {
   type PublishOutcome,
   splitLines,
 } from "./publish-batch.ts";
-import { bearerOf, isForwarded } from "./request-facts.ts";
+import { bearerOf, isForwarded, remoteAddressOf } from "./request-facts.ts";
 
 /** Visible characters of ASCII (RFC 5234 VCHAR), at most 128: a key is stored by the broker for five minutes. */
 const idempotencyKeyPattern = /^[\x21-\x7e]{1,128}$/;
@@ -69,7 +69,7 @@ export async function publishRoute(
 function judgeSender(request: FastifyRequest, backend: HttpBackend): void {
   const refused = backend.mayPublish({
     bearer: bearerOf(request.headers),
-    remoteAddress: request.raw.socket.remoteAddress ?? "",
+    remoteAddress: remoteAddressOf(request.raw.socket),
     forwarded: isForwarded(request.headers),
   });
   if (refused !== null) throw refused;
