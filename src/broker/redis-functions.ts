@@ -23,19 +23,20 @@ export const emptyLogKeepMs = 120_000;
 /** What tape_read is to return; see there. */
 export type ReadMode = "newest" | "since" | "repair" | "jump";
 
-/** Loads the library, or a newer one over an older. @throws UnusableRedisError when we may not. */
+/** Loads the library where it is missing or older than ours. @throws UnusableRedisError when that cannot be. */
 export async function ensureLibrary(client: Redis): Promise<void> {
   const loadedVersion = await versionOf(client);
-  if (loadedVersion >= libraryVersion) return;
+  if (loadedVersion !== null && loadedVersion >= libraryVersion) return;
   try {
-    await client.call("FUNCTION", "LOAD", ...(loadedVersion === 0 ? [] : ["REPLACE"]), library);
+    await client.call("FUNCTION", "LOAD", ...(loadedVersion === null ? [] : ["REPLACE"]), library);
   } catch (error) {
-    // Two workers at once: the other was first.
-    if (error instanceof Error && error.message.includes("already exists")) return;
-    if (error instanceof Error && error.message.startsWith("NOPERM")) {
-      throw new UnusableRedisError(`the Redis user may not load functions: ${error.message}`);
+    const message = error instanceof Error ? error.message : String(error);
+    if (message.startsWith("NOPERM")) {
+      throw new UnusableRedisError(`the Redis user may not load functions: ${message}`);
     }
-    throw error;
+    // Two workers at once: the other was first.
+    if (message.includes("already exists") && (await versionOf(client)) !== null) return;
+    throw new UnusableRedisError(`the Redis Functions cannot be loaded: ${message}`);
   }
 }
 
@@ -141,11 +142,12 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-async function versionOf(client: Redis): Promise<number> {
+/** Version of the library that is loaded, null when none is. */
+async function versionOf(client: Redis): Promise<number | null> {
   try {
     return Number(await client.call("FCALL_RO", "tape_version", 0));
   } catch (error) {
-    if (failureOf(error) === "library") return 0;
+    if (failureOf(error) === "library") return null;
     throw error;
   }
 }

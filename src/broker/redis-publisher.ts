@@ -92,7 +92,7 @@ export class RedisPublisher {
       idempotencyKey: `${this.#prefix}idem:${topic.name}:${this.#keyName(idempotencyKey)}`,
     };
     const keepIdempotencyMs = idempotencyKey === undefined ? ownKeyKeepMs : callersKeyKeepMs;
-    for (;;) {
+    for (let hasLoaded = false; ;) {
       const client = await this.#link.whenUp(deadlineMs - performance.now());
       if (client === null) throw this.#link.error();
       try {
@@ -102,7 +102,8 @@ export class RedisPublisher {
         );
       } catch (error) {
         const remainingMs = deadlineMs - performance.now();
-        if (failureOf(error) === "library" && remainingMs > 0) {
+        if (failureOf(error) === "library" && !hasLoaded && remainingMs > 0) {
+          hasLoaded = true;
           await this.#loadLibrary(client, deadlineMs);
           continue;
         }
