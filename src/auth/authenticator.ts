@@ -76,7 +76,8 @@ export class Authenticator {
     try {
       ({ payload } = await verified(token, key, verifyOptions(jwt, nowMs)));
     } catch (error) {
-      if (key instanceof RemoteKeys && !key.known) {
+      // jose's own errors are about the token; anything else is that there was no key to try.
+      if (key instanceof RemoteKeys && !key.known && !(error instanceof errors.JOSEError)) {
         throw new RequestError("unavailable", "tokens cannot be verified at the moment");
       }
       if (error instanceof errors.JWTExpired) throw new RequestError("unauthorized", "the token has expired");

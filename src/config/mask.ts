@@ -13,7 +13,7 @@ export function maskSecrets(config: Config): unknown {
 
 /** The URL with its password replaced; text that is no URL is masked as a whole, since nobody knows what it holds. */
 export function maskUrl(url: string): string {
-  if (!URL.canParse(url)) return maskText;
+  if (!/^[a-z]+:\/\//u.test(url) || !URL.canParse(url)) return maskText;
   const parsed = new URL(url);
   if (parsed.password === "") return url;
   parsed.password = maskText;
