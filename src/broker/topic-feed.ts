@@ -178,7 +178,7 @@ export class TopicFeed {
     const heldBeforeRead = this.#heldBeforeRead;
     const held = this.#takeHeld();
     if (!this.#opened) this.#open(read);
-    else if (this.topic.delivery === "latest") this.#mergeNewest(read);
+    else if (this.topic.delivery === "latest") this.#mergeNewest(request, read);
     else this.#merge(request, read);
     this.#readSeq = read.position.seq;
     this.#releaseHeld(held, heldBeforeRead, read.position.seq);
@@ -192,11 +192,11 @@ export class TopicFeed {
     this.#listener.onOpened(this.topic.name, snapshotOf(read));
   }
 
-  #mergeNewest(read: LogRead): void {
+  #mergeNewest(request: ReadRequest, read: LogRead): void {
     const { position } = read;
     const last = read.entries.at(-1);
     const value = last !== undefined && last.seq === position.seq && last.data !== null ? last : null;
-    if (this.#isOtherLife(position)) {
+    if (this.#isOtherLife(request, position)) {
       this.#gap(position.epoch, value === null ? position.seq : position.seq - 1, null);
     } else if (position.seq > this.#seq && value === null) {
       this.#gap(position.epoch, position.seq, position.seq - this.#seq);
@@ -208,7 +208,7 @@ export class TopicFeed {
     const { position, entries } = read;
     const unrepairedBefore = this.#counters.gapsUnrepaired;
     let deliveredCount = 0;
-    if (this.#isOtherLife(position)) {
+    if (this.#isOtherLife(request, position)) {
       this.#gap(position.epoch, (entries[0]?.seq ?? position.seq + 1) - 1, null);
     }
     for (const entry of entries) {
@@ -227,8 +227,9 @@ export class TopicFeed {
       this.#counters.gapsRepaired++;
   }
 
-  #isOtherLife(position: Position): boolean {
-    return position.epoch !== this.#epoch || position.seq < this.#seq;
+  /** Compared with where we stood when the read began: live messages may have overtaken its answer. */
+  #isOtherLife(request: ReadRequest, position: Position): boolean {
+    return position.epoch !== this.#epoch || position.seq < (request.since?.seq ?? 0);
   }
 
   /**

@@ -195,6 +195,18 @@ const rows: readonly Row[] = [
     told: "o5 gE3/?",
   },
   {
+    // Found by the twin: the answer of a read was overtaken by a message that was stored after it.
+    name: "an answer that was overtaken by live messages is no other life",
+    run: (b) => {
+      b.opened(5).feed.requestRead();
+      b.begin()
+        .live(6, 7)
+        .finish(read("E", 5, []));
+    },
+    told: "o5 6 7",
+    wantsRead: false,
+  },
+  {
     name: "a position that no log has is dropped",
     run: (b) =>
       b
