@@ -107,6 +107,24 @@ export function utf8Text(bytes: Uint8Array): string | null {
   }
 }
 
+/**
+ * One cell per byte: the character that begins there, nothing for the bytes that continue it, `·` for what cannot be
+ * shown.
+ */
+export function characterCells(bytes: Uint8Array): string[] {
+  const cells = Array.from(bytes, () => "");
+  let at = 0;
+  while (at < bytes.length) {
+    const lead = bytes[at] ?? 0;
+    const length = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    const character = utf8Text(bytes.subarray(at, at + length));
+    const isWhole = character !== null && Array.from(character).length === 1;
+    cells[at] = isWhole && !/[\p{C}\p{Z}]/u.test(character) ? character : character === " " ? "␣" : "·";
+    at += isWhole ? length : 1;
+  }
+  return cells;
+}
+
 /** Bytes from hex digits; whatever is no pair of digits is skipped. */
 export function bytesFromHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/[0-9a-f]{2}/gi) ?? [], (pair) => Number.parseInt(pair, 16));

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   bytesFromHex,
+  characterCells,
   dissectFrames,
   hexText,
   opcodeName,
@@ -189,5 +190,18 @@ describe("the server's close frame", () => {
   ])("%s", (_name, code, hex) => {
     expect(hexText(serverCloseFrame(code))).toBe(hex);
     expect(dissectFrames(serverCloseFrame(code))[0]?.complete).toBe(true);
+  });
+});
+
+describe("characters beside their bytes", () => {
+  it.each([
+    ["ASCII", "48690a20", ["H", "i", "·", "␣"]],
+    ["a Chinese character takes three bytes", "e4bda048", ["你", "", "", "H"]],
+    ["an emoji takes four", "f09f918b", ["👋", "", "", ""]],
+    ["what is no UTF-8", "ff80c048", ["·", "·", "·", "H"]],
+    ["what is cut off", "48e4bd", ["H", "·", "·"]],
+    ["nothing", "", []],
+  ])("%s", (_name, hex, cells) => {
+    expect(characterCells(bytesFromHex(hex))).toEqual(cells);
   });
 });
