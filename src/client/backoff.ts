@@ -4,9 +4,9 @@
  */
 
 /** First wait of an attempt series, before jitter. */
-export const backoffBaseMs = 500;
+const backoffBaseMs = 500;
 /** Longest wait. */
-export const backoffMaxMs = 30_000;
+const backoffMaxMs = 30_000;
 
 /**
  * The wait before attempt number `attempt` (0 is the first after a loss).
@@ -16,9 +16,4 @@ export const backoffMaxMs = 30_000;
 export function backoffMs(attempt: number, die: number): number {
   const step = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(attempt, 16));
   return Math.round(step / 2 + (step / 2) * die);
-}
-
-/** Close codes 4500–4999 say "do not come back" (docs/PROTOCOL.md, "Close codes"); all others allow it. */
-export function mayComeBack(closeCode: number): boolean {
-  return closeCode < 4500 || closeCode > 4999;
 }

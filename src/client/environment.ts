@@ -3,6 +3,7 @@
  * so that the same modules run in a browser, in Node (with the `ws` package or its own WebSocket) and under a test's
  * fake clock.
  */
+import { subprotocolName } from "../protocol/messages.ts";
 
 /** The few members of a WebSocket that are used. The browser's, Node's and the `ws` package's all fit. */
 export interface WebSocketLike {
@@ -46,5 +47,5 @@ interface PlatformGlobals {
 export const systemWebSocket: WebSocketFactory = (url) => {
   const platform: PlatformGlobals = globalThis;
   if (platform.WebSocket === undefined) throw new Error("no WebSocket here: pass options.webSocket");
-  return new platform.WebSocket(url, "tapecast.v1");
+  return new platform.WebSocket(url, subprotocolName);
 };

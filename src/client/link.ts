@@ -2,7 +2,8 @@
  * Keeps one WebSocket alive: connects, watches for silence, comes back after a loss, stops where the server says so.
  * Knows nothing of topics or commands; `tapecast-client.ts` speaks the protocol over it.
  */
-import { backoffMs, mayComeBack } from "./backoff.ts";
+import { mayReconnect } from "../protocol/close-codes.ts";
+import { backoffMs } from "./backoff.ts";
 import type { After, CloseLike, WebSocketFactory, WebSocketLike } from "./environment.ts";
 
 /** An attempt that has not opened after this long is given up: a black-holed SYN takes browsers two minutes. */
@@ -160,7 +161,7 @@ export class Link {
   }
 
   #ended(code: number, reason: string): void {
-    if (mayComeBack(code)) this.#wait(code, reason);
+    if (mayReconnect(code)) this.#wait(code, reason);
     else this.#stop(code, reason);
   }
 

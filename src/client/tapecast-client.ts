@@ -6,6 +6,7 @@
  *     const client = new TapecastClient("ws://127.0.0.1:8080/ws");
  *     client.subscribe(["quote.AAPL"], { onPublication: ({ topic, text }) => console.log(topic, text) });
  */
+import type { ClientMessage, WirePosition } from "../protocol/messages.ts";
 import { backoffMs } from "./backoff.ts";
 import { ClientError } from "./client-error.ts";
 import { systemAfter, systemWebSocket } from "./environment.ts";
@@ -20,7 +21,7 @@ import {
 } from "./server-message.ts";
 import type { ServerMessage, StoredMessage } from "./server-message.ts";
 import { WantedTopics } from "./wanted-topics.ts";
-import type { Position, SubscribeOptions } from "./wanted-topics.ts";
+import type { SubscribeOptions } from "./wanted-topics.ts";
 
 /**
  * Topics in one subscribe command. A name has at most 255 bytes and stands there twice with its position, so that a
@@ -95,7 +96,7 @@ export class TapecastClient {
       onOpen: () => this.#send(this.#wanted.names),
       onText: (text) => this.#received(text),
       onDown: () => this.#down(),
-      onQuiet: () => this.#request("ping", {}, { onResult: ignore, onError: ignore }),
+      onQuiet: () => this.#request({ method: "ping" }, { onResult: ignore, onError: ignore }),
       onStatus: (status) => options.onStatus?.(status),
     });
     this.#link.connect();
@@ -120,27 +121,32 @@ export class TapecastClient {
     const known = topics.filter((topic) => this.#wanted.forget(topic));
     for (const topic of known) this.#refused.delete(topic);
     if (known.length > 0)
-      this.#request("unsubscribe", { topics: known }, { onResult: ignore, onError: ignore });
+      this.#request(
+        { method: "unsubscribe", params: { topics: known } },
+        { onResult: ignore, onError: ignore },
+      );
   }
 
   /** Publishes `data` as JSON. @throws ClientError as a rejection; `disconnected` when there is no connection. */
   async publish(topic: string, data: unknown): Promise<Published> {
-    const { epoch, seq } = readPositionResult(await this.#ask("publish", { topic, data }));
+    const { epoch, seq } = readPositionResult(
+      await this.#ask({ method: "publish", params: { topic, data } }),
+    );
     return { epoch, seq };
   }
 
   /** Reads a topic's history: after `since`, or the newest `limit`. @throws ClientError as a rejection. */
   async history(
     topic: string,
-    range: { readonly since?: Position; readonly limit?: number } = {},
+    range: { readonly since?: WirePosition; readonly limit?: number } = {},
   ): Promise<HistoryResult> {
-    return readPositionResult(await this.#ask("history", { topic, ...range }));
+    return readPositionResult(await this.#ask({ method: "history", params: { topic, ...range } }));
   }
 
   /** Uses a fresh token for this connection and the next ones. */
   async token(token: string): Promise<void> {
     this.#token = token;
-    if (this.#link.isOpen) await this.#ask("token", { token });
+    if (this.#link.isOpen) await this.#ask({ method: "token", params: { token } });
   }
 
   /** Drops the connection, if there is one, and makes a new one after `delayMs`; every topic resumes. */
@@ -230,18 +236,21 @@ export class TapecastClient {
       // fromEntries defines members, so that a topic named `__proto__` is a member like any other.
       ...(positions.length === 0 ? {} : { since: Object.fromEntries(positions) }),
     };
-    this.#request("subscribe", params, {
-      onResult: (text) => {
-        const { topics: states, errors } = readSubscribeResult(text);
-        for (const [topic, state] of states) this.#wanted.answered(topic, state);
-        if (errors.size === 0) this.#refusedInARow = 0;
-        for (const [topic, error] of errors) this.#refuse(topic, error);
+    this.#request(
+      { method: "subscribe", params },
+      {
+        onResult: (text) => {
+          const { topics: states, errors } = readSubscribeResult(text);
+          for (const [topic, state] of states) this.#wanted.answered(topic, state);
+          if (errors.size === 0) this.#refusedInARow = 0;
+          for (const [topic, error] of errors) this.#refuse(topic, error);
+        },
+        onError: (error) => {
+          // A lost connection refuses nothing: every topic is asked for again on the next one.
+          if (error.code !== "disconnected") for (const topic of topics) this.#refuse(topic, error);
+        },
       },
-      onError: (error) => {
-        // A lost connection refuses nothing: every topic is asked for again on the next one.
-        if (error.code !== "disconnected") for (const topic of topics) this.#refuse(topic, error);
-      },
-    });
+    );
   }
 
   #refuse(topic: string, error: ClientError): void {
@@ -279,17 +288,17 @@ export class TapecastClient {
       each.onError(new ClientError("disconnected", "the connection was lost", true));
   }
 
-  async #ask(method: string, params: object): Promise<string> {
+  async #ask(command: ClientMessage): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.#request(method, params, { onResult: resolve, onError: reject });
+      this.#request(command, { onResult: resolve, onError: reject });
     });
   }
 
-  #request(method: string, params: object, waiting: Waiting): void {
+  #request(command: ClientMessage, waiting: Waiting): void {
     const id = this.#nextId;
     this.#nextId += 1;
     this.#waiting.set(id, waiting);
-    if (this.#link.send(JSON.stringify({ id, method, params }))) return;
+    if (this.#link.send(JSON.stringify({ id, ...command }))) return;
     this.#waiting.delete(id);
     waiting.onError(new ClientError("disconnected", "there is no connection", true));
   }

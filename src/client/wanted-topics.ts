@@ -2,13 +2,8 @@
  * What the page wants and how far it has got: one entry per topic, its position, and the merge of what a resumed
  * subscription brings. Pure: no socket, no timer.
  */
+import type { WirePosition } from "../protocol/messages.ts";
 import type { StoredMessage, TopicState, Value } from "./server-message.ts";
-
-/** Where a topic's log stood; of use only to a server that still has that epoch. */
-export interface Position {
-  readonly epoch: string;
-  readonly seq: number;
-}
 
 /** A publication as the page gets it. */
 export interface Publication extends Value {
@@ -57,7 +52,7 @@ export interface SubscribeOptions {
 
 interface Wanted {
   options: SubscribeOptions;
-  position: Position | null;
+  position: WirePosition | null;
 }
 
 export class WantedTopics {
@@ -83,7 +78,7 @@ export class WantedTopics {
     return this.#wanted.get(topic)?.options;
   }
 
-  position(topic: string): Position | null {
+  position(topic: string): WirePosition | null {
     return this.#wanted.get(topic)?.position ?? null;
   }
 
@@ -124,7 +119,7 @@ export class WantedTopics {
 function unseen(
   messages: readonly StoredMessage[],
   epoch: string | null,
-  position: Position | null,
+  position: WirePosition | null,
 ): readonly StoredMessage[] {
   if (position === null || position.epoch !== epoch) return messages;
   return messages.filter((message) => message.seq > position.seq);

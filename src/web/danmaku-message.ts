@@ -4,7 +4,7 @@ import { plainText } from "./plain-text.ts";
 /** Longest comment in code points. */
 export const danmakuLengthMax = 80;
 
-export type DanmakuMode = "scroll" | "top" | "bottom";
+type DanmakuMode = "scroll" | "top" | "bottom";
 
 export interface DanmakuMessage {
   readonly text: string;

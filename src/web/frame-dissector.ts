@@ -4,7 +4,7 @@
  */
 
 /** How the length is written: in the second byte itself, or in 2 or 8 bytes after it. */
-export type LengthForm = 7 | 16 | 64;
+type LengthForm = 7 | 16 | 64;
 
 export interface DissectedFrame {
   readonly fin: boolean;

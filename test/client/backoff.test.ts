@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { backoffMs, mayComeBack } from "../../src/client/backoff.ts";
+import { backoffMs } from "../../src/client/backoff.ts";
 
 describe("backoff", () => {
   it.each([
@@ -11,19 +11,5 @@ describe("backoff", () => {
     ["keeps half of it at the ceiling", 1000, 0, 15_000],
   ])("%s", (_name, attempt, die, expected) => {
     expect(backoffMs(attempt, die)).toBe(expected);
-  });
-});
-
-describe("close codes as advice", () => {
-  it.each([
-    [1000, true],
-    [1006, true],
-    [1009, true],
-    [4000, true],
-    [4499, true],
-    [4500, false],
-    [4999, false],
-  ])("%i comes back: %s", (code, expected) => {
-    expect(mayComeBack(code)).toBe(expected);
   });
 });

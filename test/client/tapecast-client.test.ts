@@ -54,6 +54,21 @@ function recorder(options: SubscribeOptions = {}) {
   };
 }
 
+/** A chat topic at seq 13 whose connection was lost and is open again; `id` is the resuming command's. */
+function resumed() {
+  const { around, client, statuses } = connected();
+  const record = recorder();
+  client.subscribe(["chat.lobby"], record.options);
+  around.socket.receive({ id: 1, result: { topics: { "chat.lobby": { epoch: "7", seq: 12 } } } });
+  around.socket.receive({ topic: "chat.lobby", seq: 13, data: "live" });
+  record.told.length = 0;
+  around.socket.end(1006);
+  around.pass(250);
+  around.socket.open();
+  const id = around.socket.commands[0]?.id;
+  return { around, client, record, statuses, id };
+}
+
 describe("the address", () => {
   const rows: [name: string, options: TapecastClientOptions, url: string][] = [
     ["is the one given", {}, "ws://tape.test/ws"],
@@ -278,20 +293,6 @@ describe("publish, history, token", () => {
 });
 
 describe("coming back", () => {
-  function resumed() {
-    const { around, client, statuses } = connected();
-    const record = recorder();
-    client.subscribe(["chat.lobby"], record.options);
-    around.socket.receive({ id: 1, result: { topics: { "chat.lobby": { epoch: "7", seq: 12 } } } });
-    around.socket.receive({ topic: "chat.lobby", seq: 13, data: "live" });
-    record.told.length = 0;
-    around.socket.end(1006);
-    around.pass(250);
-    around.socket.open();
-    const id = around.socket.commands[0]?.id;
-    return { around, client, record, statuses, id };
-  }
-
   it("resumes from the last position seen", () => {
     expect(resumed().around.socket.commands[0]?.params).toEqual({
       topics: ["chat.lobby"],

@@ -30,6 +30,11 @@ function problems(html: string, catalogue: Catalogue<string>): string[] {
   return found;
 }
 
+/** The places of arguments in a text, sorted: another language may name them in another order. */
+function placesOf(text: string): string[] {
+  return (text.match(/\{\d\}/g) ?? []).sort();
+}
+
 describe("the pages", () => {
   it.each(pages)("%s has a text for each key and nothing that the policy blocks", (file, catalogue) => {
     const html = readFileSync(new URL(`../../src/web/static/${file}`, import.meta.url), "utf8");
@@ -52,7 +57,6 @@ describe("the pages", () => {
   });
 
   it.each(pages)("%s says everything in both languages, with the same arguments", (_file, { en, zh }) => {
-    const placesOf = (text: string) => (text.match(/\{\d\}/g) ?? []).sort();
     expect(Object.keys(zh).sort()).toEqual(Object.keys(en).sort());
     for (const [key, text] of Object.entries(en)) {
       expect(text, key).not.toBe("");
