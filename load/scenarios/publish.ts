@@ -95,8 +95,10 @@ async function publishAndCheck(flags: Flags, url: string, interrupted: AbortSign
     ledger,
   );
   interrupted.addEventListener("abort", () => publishers.stop());
+  if (interrupted.aborted) publishers.stop();
   try {
     await swarm.open(flags.subscribers);
+    console.log(`${flags.subscribers} subscribers at ${url}; publishing for ${seconds} s`);
     const publishing = await withProgress(seconds, () => publishers.run());
     await settled(ledger, () => interrupted.aborted || swarm.lost.length > 0);
     return resultOf(flags, publishing, ledger.close(), swarm);
