@@ -13,6 +13,8 @@ import { startReplay } from "../feed/replay.ts";
 
 /** A replay that runs. */
 export interface DemoReplay {
+  /** Publications of one lap. */
+  readonly length: number;
   stop(): Promise<void>;
 }
 
@@ -48,8 +50,8 @@ export async function startDemoReplay(
       failures.warn({ cause }, "the replay could not publish");
     },
   });
-  log.info({ publications: replay.length, speed, loop }, "replaying recorded prices");
   return {
+    length: replay.length,
     stop: async () => {
       replay.stop();
       await broker?.stop();

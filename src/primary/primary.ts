@@ -158,8 +158,12 @@ class Primary implements SupervisorListener {
     const lines = [...addresses.map((address) => `listening ${address}`), `admin ${adminAddress}`];
     process.stdout.write(`${lines.join("\n")}\n`);
     this.#log.info({ workers: this.#supervisor.readyCount(), version: packageVersion() }, "ready");
-    const page = this.#config.demo.replay === null ? undefined : pageAddress(addresses);
-    if (page !== undefined) this.#log.info({}, `open ${page} in a browser to watch the prices`);
+    if (this.#replay !== null) {
+      const { speed, loop } = this.#config.demo;
+      this.#log.info({ publications: this.#replay.length, speed, loop }, "replaying recorded prices");
+      const page = pageAddress(addresses);
+      if (page !== undefined) this.#log.info({}, `open ${page} in a browser to watch them`);
+    }
     if (this.#config.auth.publishKeys.length === 0) {
       this.#log.warn(
         {},
