@@ -36,7 +36,7 @@ const origin64 = /^[A-Za-z0-9_-]+$/;
  * @returns null when it begins like an envelope and is none: to be dropped and counted.
  * Cost: one object and, with history, one string of 16 bytes.
  */
-export function decodeEnvelope(message: Uint8Array): Envelope | null {
+export function decodeEnvelope(message: Buffer): Envelope | null {
   if (message[0] !== at) return { epoch: null, seq: 0, origin: null, data: message };
   let index = 1;
   let epoch: string | null = null;
@@ -44,7 +44,7 @@ export function decodeEnvelope(message: Uint8Array): Envelope | null {
   if (isDigit(message[index])) {
     const epochEnd = digitsEnd(message, index, epochDigitsMax);
     if (message[epochEnd] !== dash) return null;
-    epoch = ascii(message, index, epochEnd);
+    epoch = message.toString("latin1", index, epochEnd);
     const seqEnd = digitsEnd(message, epochEnd + 1, seqDigitsMax);
     seq = numberOf(message, epochEnd + 1, seqEnd);
     // An entry's own number begins at 1.
@@ -55,7 +55,7 @@ export function decodeEnvelope(message: Uint8Array): Envelope | null {
   if (message[index] === tilde) {
     const end = message.indexOf(space, index);
     if (end <= index + 1 || end - index - 1 > originBytesMax) return null;
-    origin = ascii(message, index + 1, end);
+    origin = message.toString("latin1", index + 1, end);
     if (!origin64.test(origin)) return null;
     index = end;
   }
@@ -103,10 +103,4 @@ function numberOf(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let index = start; index < end; index++) value = value * 10 + (bytes[index] ?? zero) - zero;
   return value;
-}
-
-function ascii(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let index = start; index < end; index++) text += String.fromCharCode(bytes[index] ?? 0);
-  return text;
 }

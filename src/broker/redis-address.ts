@@ -34,7 +34,7 @@ export function clientOptions(options: RedisBrokerOptions, name: string): RedisO
   const common: RedisOptions = {
     ...address,
     connectionName: name,
-    // RESP2: ioredis 5 speaks no other. `disableClientInfo` saves two commands that Redis 7.0 refuses.
+    // RESP2, since ioredis 5 speaks no other (docs/adr/0002): 6 would need `protocol: 2`. `disableClientInfo` saves two commands that Redis 7.0 refuses.
     disableClientInfo: true,
     lazyConnect: true,
     connectTimeout: commandTimeoutMs,

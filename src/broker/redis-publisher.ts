@@ -150,7 +150,7 @@ export class RedisPublisher {
 }
 
 /** `promise`, or a timeout at `deadlineMs` (of performance.now). ioredis's own begins anew with each command. */
-export async function before<Result>(deadlineMs: number, promise: Promise<Result>): Promise<Result> {
+async function before<Result>(deadlineMs: number, promise: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(

@@ -44,10 +44,10 @@ export interface FeedLimits {
 }
 
 /** 4 s of a topic with 1,000 messages a second; 1 MiB for one with large ones. */
-export const defaultFeedLimits: FeedLimits = { heldCountMax: 4096, heldBytesMax: 1_048_576 };
+const defaultFeedLimits: FeedLimits = { heldCountMax: 4096, heldBytesMax: 1_048_576 };
 
 /** Entries of one read that fills a hole: a longer hole takes several reads. */
-export const repairEntriesMax = 1000;
+const repairEntriesMax = 1000;
 
 interface Held extends LogEntry {
   /** null: without position (raw PUBLISH, live-only). */

@@ -4,7 +4,7 @@ import { decodeEnvelope, encodeEnvelope, isOrigin, parsePosition } from "../../s
 import { bytes, text } from "./recorder.ts";
 
 function decoded(message: string): unknown {
-  const envelope = decodeEnvelope(bytes(message));
+  const envelope = decodeEnvelope(Buffer.from(message));
   return envelope === null ? null : [envelope.epoch, envelope.seq, envelope.origin, text(envelope.data)];
 }
 
@@ -44,7 +44,7 @@ describe("the bus envelope", () => {
   it("never throws, and what it makes it reads", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (noise) => {
-        decodeEnvelope(noise);
+        decodeEnvelope(Buffer.from(noise));
         decodeEnvelope(Buffer.concat([bytes("@1-1~"), noise]));
       }),
     );

@@ -9,7 +9,7 @@ import { uniquePrefix } from "../setup/redis-url.ts";
 import { Recorder, type Worker } from "./recorder.ts";
 
 /** A log that keeps its lines. */
-export class LogLines implements Log {
+class LogLines implements Log {
   readonly lines: string[] = [];
   debug(fields: object, message: string): void {
     this.#add("debug", fields, message);
