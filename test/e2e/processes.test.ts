@@ -130,16 +130,6 @@ describe("the death of a worker", () => {
     expect((await server.metrics()).sum("tapecast_worker_restarts_total", { cause: "exited" })).toBe(1);
     expect(await server.stop()).toEqual({ code: 0, signal: null });
   });
-
-  it("a worker that stands still is not ready, and is replaced", { timeout: 60_000 }, async () => {
-    const server = await start();
-    const [victim = 0] = server.workerPids();
-    process.kill(victim, "SIGSTOP");
-    await until("the cluster not to be ready", async () => (await get(`${server.admin}/readyz`)).status === 503);
-    await until("its end", () => !isAlive(victim), 30_000);
-    await until("the cluster to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
-    expect((await server.metrics()).sum("tapecast_worker_restarts_total", { cause: "stalled" })).toBe(1);
-  });
 });
 
 describe("the death of the primary", () => {

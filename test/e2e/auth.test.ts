@@ -1,0 +1,170 @@
+/** Who may publish and subscribe, end to end; and that no key and no token ever shows up where others read. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
+import { get, publish } from "./http.ts";
+import { Peer } from "./peer.ts";
+import { tapecast } from "./run.ts";
+import { Server } from "./server.ts";
+import { within } from "./until.ts";
+
+const publishKey = "canary-publish-key-7f3a9c";
+const secret = "canary-jwt-secret-of-more-than-32-bytes-51b2";
+const jwt = { algorithms: ["HS256"], secret };
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+let server: Server;
+let strict: Server;
+let token: string;
+/** Whatever must never be seen. */
+const canaries = [publishKey, secret];
+
+/** `tapecast token`, as an operator makes one. */
+async function makeToken(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await tapecast(["token", "--sub", "alice", ...args], {
+    env: { TAPECAST_AUTH__JWT__ALGORITHMS: "[HS256]", TAPECAST_AUTH__JWT__SECRET: secret },
+  });
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  const made = stdout.trim();
+  canaries.push(made, made.split(".")[2] ?? made);
+  return made;
+}
+
+beforeAll(async () => {
+  const auth = { "auth.publishKeys": [publishKey], "auth.jwt": jwt, "log.level": "debug" };
+  [server, strict, token] = await Promise.all([
+    Server.start({ sets: { ...auth, workers: 1 } }),
+    Server.start({ sets: { ...auth, workers: 1, "auth.required": true } }),
+    makeToken("--subscribe", "quote.**", "chat.*", "--publish", "chat.*", "--expires", "1h"),
+  ]);
+});
+
+afterAll(async () => {
+  for (const each of [server, strict]) {
+    const metrics = await each.metrics();
+    expect(await each.stop()).toEqual({ code: 0, signal: null });
+    const seen = each.process.stdout + each.process.stderr + metrics.text;
+    for (const canary of canaries) expect(seen.includes(canary), `${canary.slice(0, 12)}… is in a log or metric`).toBe(false);
+  }
+});
+
+describe("auth.publishKeys", () => {
+  it.each([
+    { row: "no key", headers: {}, status: 401 },
+    { row: "a wrong key", headers: bearer(`${publishKey}x`), status: 401 },
+    { row: "the key", headers: bearer(publishKey), status: 200 },
+    { row: "the scheme in small letters", headers: { authorization: `bearer ${publishKey}` }, status: 200 },
+  ])("$row: $status", async ({ headers, status }) => {
+    const answer = await publish(server.http, "quote.KEYS", "1", { headers });
+    expect(answer.status).toBe(status);
+    if (status === 401) expect(answer.headers["www-authenticate"]).toMatch(/^Bearer/u);
+  });
+
+  it("a key in the query is not looked at", async () => {
+    expect((await publish(server.http, "quote.KEYS", "1")).status).toBe(401);
+    const answer = await get(`${server.http}/api/publish?key=${publishKey}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"topic":"quote.KEYS","data":1}',
+    });
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+  });
+
+  it("tapecast publish takes it from --key and from the environment", async () => {
+    const args = ["publish", "--url", server.http, "quote.KEYS", "2"];
+    expect(await tapecast(args)).toMatchObject({ code: 1 });
+    expect(await tapecast([...args, "--key", publishKey])).toMatchObject({ code: 0 });
+    expect(await tapecast(args, { env: { TAPECAST_KEY: publishKey } })).toMatchObject({ code: 0 });
+  });
+});
+
+describe("auth.jwt", () => {
+  it.each([
+    { row: "in the header", open: () => Peer.open(`${strict.ws}/ws`, { headers: { Authorization: `Bearer ${token}` } }) },
+    { row: "as ?token=", open: () => Peer.open(`${strict.ws}/ws?token=${token}`) },
+  ])("a token of `tapecast token` $row gives what it names and no more", async ({ open }) => {
+    const peer = await open();
+    expect(await peer.json()).toMatchObject({ event: "welcome" });
+    const { result } = await peer.command("subscribe", { topics: ["quote.A", "trade.A", "chat.room"] });
+    expect(Object.keys(result?.topics ?? {}).sort()).toEqual(["chat.room", "quote.A"]);
+    expect(result?.errors).toMatchObject({ "trade.A": { code: "forbidden" } });
+    expect(await peer.command("publish", { topic: "chat.room", data: "hi" })).toMatchObject({ result: { topic: "chat.room" } });
+    expect(await peer.command("publish", { topic: "danmaku.room", data: "hi" })).toMatchObject({
+      error: { code: "forbidden" },
+    });
+    await peer.close();
+  });
+
+  it.each([
+    { row: "not a token", make: async () => "nonsense" },
+    { row: "a token with a changed signature", make: async () => `${token.slice(0, -4)}AAAA` },
+    { row: "a token of another secret", make: async () => forged },
+  ])("$row: accepted with 101 and closed with 4500", async ({ make }) => {
+    const bad = await make();
+    canaries.push(bad === "nonsense" ? "nonsense" : bad);
+    for (const path of ["/ws", "/raw/quote.A"]) {
+      const peer = await Peer.open(`${server.ws}${path}?token=${bad}`);
+      expect(await peer.ended).toMatchObject({ code: 4500, reason: "unauthorized", status: null });
+    }
+  });
+
+  it("a browser-like client sees the open and then 4500", async () => {
+    const foreign = new WebSocket(`${server.ws}/ws?token=nonsense`);
+    const events: unknown[] = [];
+    const closed = new Promise<void>((resolve) => {
+      foreign.on("open", () => events.push("open"));
+      foreign.on("close", (code, reason) => resolve(void events.push(code, reason.toString())));
+    });
+    await within("the close", 10_000, closed);
+    expect(events).toEqual(["open", 4500, "unauthorized"]);
+  });
+
+  it("an expired token closes with 4502 when its time is over", async () => {
+    const short = await makeToken("--subscribe", "**", "--expires", "1s");
+    const peer = await Peer.open(`${server.ws}/ws?token=${short}`);
+    expect(await peer.json()).toMatchObject({ event: "welcome" });
+    expect(await peer.subscribe("quote.A")).toBeDefined();
+    expect(await peer.ended).toMatchObject({ code: 4502, reason: "token_expired" });
+  });
+
+  it("auth.required: without a token nothing but asking for one", async () => {
+    const peer = await Peer.native(strict.ws);
+    const { result } = await peer.command("subscribe", { topics: ["quote.A"] });
+    expect(result?.errors).toMatchObject({ "quote.A": { code: "unauthorized" } });
+    expect(await peer.command("token", { token })).toMatchObject({ result: {} });
+    expect(await peer.subscribe("quote.A")).toBeDefined();
+    await peer.close();
+    const raw = await Peer.open(`${strict.ws}/raw/quote.A`);
+    expect(await raw.ended).toMatchObject({ code: 4500 });
+    expect((await get(`${strict.http}/api/topics/quote.A`)).status).toBe(401);
+    expect((await get(`${strict.http}/api/topics/quote.A`, { headers: bearer(token) })).status).toBe(200);
+    expect((await get(`${strict.http}/api/topics/trade.A`, { headers: bearer(token) })).status).toBe(403);
+  });
+
+  it("tapecast subscribe --token, and what a refused one is told", async () => {
+    const refused = await tapecast(["subscribe", "--url", strict.ws, "--token", `${token}x`, "quote.A"]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("4500");
+    expect(refused.stderr).not.toContain(token);
+  });
+});
+
+describe("secrets", () => {
+  it("print-config masks them", async () => {
+    const { stdout } = await tapecast([
+      "print-config",
+      "--set",
+      `auth.publishKeys=["${publishKey}"]`,
+      "--set",
+      `auth.jwt=${JSON.stringify(jwt)}`,
+      "--set",
+      "broker.redis.url=redis://user:canary-password@127.0.0.1:6379",
+    ]);
+    expect(stdout).toContain("publishKeys");
+    for (const canary of [publishKey, secret, "canary-password"]) expect(stdout).not.toContain(canary);
+  });
+});
+
+/** HS256 over another secret. */
+const forged =
+  "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsInN1YnNjcmliZSI6WyIqKiJdLCJleHAiOjk5OTk5OTk5OTl9.Zm9yZ2VkLXNpZ25hdHVyZS1vZi10aGlydHktdHdvLWI";
