@@ -134,7 +134,6 @@ export class Farewell extends WheelEntry implements SocketOwner, Waiting {
     ownSocket(socket, this);
     door.wheel.schedule(this, farewellMs);
     socket.end(refusalResponse(refusal));
-    socket.resume();
   }
 
   onSocketData(): void {

@@ -62,6 +62,8 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   readonly #limits: FrontDoorLimits;
   readonly #servers: Server[] = [];
   readonly #closed: Promise<unknown>[] = [];
+  /** What lies under TLS sockets, those included whose TLS handshake is not done. */
+  readonly #tlsSockets = new Set<Socket>();
   readonly #waiting = new Set<Waiting>();
   readonly #onHttpClose: () => void;
   #isDraining = false;
@@ -128,6 +130,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     for (const { socket } of this.#waiting) socket.destroy();
     this.#connections.terminateAll();
     this.#httpServer.closeAllConnections();
+    for (const socket of this.#tlsSockets) socket.destroy();
     // Ends the sweep for slow requests, which `listening` began.
     this.#httpServer.close();
     await Promise.all(this.#closed);
@@ -148,7 +151,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     else this.#admit(socket, outcome, rest);
   }
 
-  /** Gives a socket to node:http, flowing: after a mere `pause` the next request would be parsed before these bytes. */
+  /** Gives a socket to node:http, flowing: after a `pause` the next request would be parsed before these bytes. */
   onOther(socket: Socket, bytes: Buffer): void {
     this.#takeBack(socket);
     releaseSocket(socket);
@@ -157,7 +160,6 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     socket.once("close", this.#onHttpClose);
     if (bytes.length > 0) socket.unshift(bytes);
     this.#httpServer.emit("connection", socket);
-    if (socket.isPaused()) socket.resume();
   }
 
   onRefused(_socket: Socket, reason: RefusalReason): void {
@@ -203,6 +205,10 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       noDelay: true,
       handshakeTimeout: headTimeoutMs,
       ALPNProtocols: ["http/1.1"],
+    });
+    server.on("connection", (socket: Socket) => {
+      this.#tlsSockets.add(socket);
+      socket.once("close", () => this.#tlsSockets.delete(socket));
     });
     server.on("tlsClientError", () => this.counters.refuse("tls"));
     return this.#receive(server, "secureConnection");

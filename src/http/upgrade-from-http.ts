@@ -59,7 +59,7 @@ export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceive
       socket.resume();
       return;
     }
-    // The keep-alive time-out of an earlier answer still runs.
+    // Whatever node timed, it times no more.
     socket.setTimeout(0);
     if (asksForWebSocket(request.headers.upgrade ?? "")) {
       const { method = "", url: target = "", httpVersion, rawHeaders } = request;

@@ -171,6 +171,17 @@ describe("stopping", () => {
   });
 });
 
+describe("stopping with TLS", () => {
+  it("does not wait for a peer that never speaks TLS", async () => {
+    open = await openDoor({ tls: selfSigned() });
+    const silent = await RawPeer.connect(open.where.replace("https:", "http:"));
+    const peer = await RawPeer.upgrade(open.where);
+    await open.stop();
+    await silent.until(() => silent.isEnded || silent.isClosed);
+    for (const each of [silent, peer]) each.socket.destroy();
+  }, 5000);
+});
+
 describe("under node:cluster", () => {
   it("two workers share the port and the unix socket, whose file goes with them", async () => {
     const path = join(folder, "cluster");
