@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 
 import { CliError, exitCode } from "./exit-code.ts";
+import { HttpPoster } from "./http-post.ts";
 import type { Message, Outcome, Publisher } from "./publisher.ts";
 
 export interface HttpPublisherOptions {
@@ -23,7 +24,8 @@ export class HttpPublisher implements Publisher {
   /** The contract of `/api/publish`. */
   readonly batchMessagesMax = 1000;
   readonly batchBytesMax = 524_288;
-  readonly #address: string;
+  readonly #address: URL;
+  readonly #poster: HttpPoster;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #retryWaitsMs: readonly number[];
   #reached = false;
@@ -31,6 +33,7 @@ export class HttpPublisher implements Publisher {
   /** @throws CliError for a URL that is not http or https. */
   constructor(options: HttpPublisherOptions) {
     this.#address = publishAddress(options.url);
+    this.#poster = new HttpPoster(this.#address);
     this.#headers = options.key === null ? {} : { authorization: `Bearer ${options.key}` };
     this.#retryWaitsMs = options.retryWaitsMs ?? retryWaitsMsDefault;
   }
@@ -48,7 +51,7 @@ export class HttpPublisher implements Publisher {
   }
 
   async close(): Promise<void> {
-    // fetch keeps connections for a few seconds and does not hold up the end of the process.
+    this.#poster.close();
   }
 
   /** One request, repeated while the server is away for a moment; the key makes a repetition harmless. */
@@ -62,19 +65,13 @@ export class HttpPublisher implements Publisher {
     let problem = "";
     for (const waitMs of [...this.#retryWaitsMs, null]) {
       try {
-        const answer = await fetch(this.#address, {
-          method: "POST",
-          headers,
-          body: request,
-          redirect: "error",
-          signal: AbortSignal.timeout(requestTimeoutMs),
-        });
-        const body = jsonOf(await answer.text());
+        const answer = await this.#poster.post(headers, request, requestTimeoutMs);
+        const body = jsonOf(answer.body);
         this.#reached = true;
         if (answer.status !== 429 && answer.status < 500) return { status: answer.status, body };
-        problem = `${this.#address} answers ${answer.status}: ${errorOf(body, answer.status).message}`;
+        problem = `${this.#address.href} answers ${answer.status}: ${errorOf(body, answer.status).message}`;
       } catch (error) {
-        problem = `cannot reach ${this.#address}: ${networkProblem(error)}`;
+        problem = `cannot reach ${this.#address.href}: ${networkProblem(error)}`;
         // Nobody has ever been there: a wrong address, most likely.
         if (!this.#reached) break;
       }
@@ -84,11 +81,9 @@ export class HttpPublisher implements Publisher {
   }
 }
 
-/** Why a connection failed, for people: the reason underneath of what fetch and net throw. */
+/** Why a connection failed, for people: the reason underneath of what node:net throws. */
 export function networkProblem(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === "TimeoutError") return "no answer in time";
-  if (error.cause !== undefined) return networkProblem(error.cause);
   if (error instanceof AggregateError && error.errors.length > 0) return networkProblem(error.errors[0]);
   const code = "code" in error ? String(error.code) : "";
   if (code === "ECONNREFUSED") return "connection refused";
@@ -97,12 +92,12 @@ export function networkProblem(error: unknown): string {
   return error.message === "" ? code : error.message;
 }
 
-function publishAddress(url: string): string {
+function publishAddress(url: string): URL {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) {
     throw new CliError(exitCode.usage, `--url must be http://… or https://…, not ${url}`);
   }
-  return `${parsed.origin}${parsed.pathname.replace(/\/+$/u, "")}/api/publish`;
+  return new URL(`${parsed.pathname.replace(/\/+$/u, "")}/api/publish`, parsed.origin);
 }
 
 function bodyOf(messages: readonly Message[]): Buffer {

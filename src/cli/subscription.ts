@@ -3,6 +3,7 @@
  * hands on each publication as one line. JSON is cut out of the messages, never rewritten, so numbers keep their
  * digits.
  */
+import { isJson } from "../base/json-scanner.ts";
 import { backoffMs } from "../client/backoff.ts";
 import { elementTexts, memberTexts } from "../client/json-text.ts";
 import { mayReconnect } from "../protocol/close-codes.ts";
@@ -88,8 +89,10 @@ export class Subscription {
         onOpen: () => this.#opened(),
         onMessage: (isText, payload) => {
           this.#heard();
-          if (isText)
-            this.#take(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString("utf8"));
+          // The server speaks JSON; something else on this port is not to end us.
+          if (!isText || !isJson(payload))
+            return this.#listener.onNotice("a message that is not JSON was left out");
+          this.#take(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString("utf8"));
         },
         onPing: () => this.#heard(),
         onPong: () => this.#heard(),
@@ -112,9 +115,10 @@ export class Subscription {
 
   #take(text: string): void {
     const members = memberTexts(text);
-    if (members.has("topic")) return this.#takePublication(text, members);
+    // Events may name a topic too, so they are told apart first.
+    if (members.has("event")) return this.#takeEvent(members);
     if (members.has("id")) return this.#takeReply(members);
-    this.#takeEvent(members);
+    if (members.has("topic")) this.#takePublication(text, members);
   }
 
   #takePublication(text: string, members: ReadonlyMap<string, string>): void {
