@@ -27,10 +27,10 @@ const tail = `
   code from 4500 to 4999 ends it with 1, a server that was never reached with 69, Ctrl-C with 0.
 - **replay.** A recording with times of day plays in its own time, \`--speed 10\` ten times as fast. A recording of dates
   only has no pace: there, one step, the usual distance between two dates of a symbol (a day, a month), takes one second
-  at speed 1 and 1/n second at speed n, and rows of the same date are spread over the step. \`src/feed/data\` has the
-  recordings that the demonstration plays. A symbol becomes the topic \`quote.SYMBOL\`; \`{"topic","time","data"}\` names
-  its topic itself. Times: \`2000-01-31\`, \`Jan 31 2000\`, \`2000-01-31T14:30:00.250Z\` (UTC without a zone), or a number of
-  seconds or milliseconds since 1970.
+  at speed 1 and 1/n second at speed n. A longer distance (a weekend) takes no longer, and rows of the same date are spread
+  over the step. \`src/feed/data\` has the recordings that the demonstration plays. A symbol becomes the topic
+  \`quote.SYMBOL\`; \`{"topic","time","data"}\` names its topic itself. Times: \`2000-01-31\`, \`Jan 31 2000\`,
+  \`2000-01-31T14:30:00.250Z\` (UTC without a zone), or a number of seconds or milliseconds since 1970.
 - **token.** Keys on a command line are seen by everybody on the machine: prefer \`--config\`, \`--key-file\` or the
   environment. \`TAPECAST_KEY\` and \`TAPECAST_TOKEN\` stand for \`--key\` and \`--token\`.
 `;

@@ -21,6 +21,8 @@ export interface RecordedPublication {
 export interface Recording {
   /** In time order; of the same time in the order of the file. Never empty. */
   readonly publications: readonly RecordedPublication[];
+  /** True when no time of day is recorded: then the distances between dates mean little. */
+  readonly isDatesOnly: boolean;
   /** How much recorded time passes in one second at speed 1 (docs/CLI.md, replay). */
   readonly recordedMsPerSec: number;
 }
@@ -58,15 +60,15 @@ export function parseRecording(file: string, bytes: Uint8Array): Recording {
   const publications = isCsv ? csvRecords(file, bytes) : ndjsonRecords(file, bytes);
   if (publications.length === 0) throw new RecordingError(`${file}: there are no prices in it`);
   publications.sort((one, other) => one.time.ms - other.time.ms);
-  return { publications, recordedMsPerSec: paceOf(publications) };
+  const isDatesOnly = publications.every((publication) => publication.time.isDate);
+  return { publications, isDatesOnly, recordedMsPerSec: isDatesOnly ? stepOf(publications) : 1000 };
 }
 
 /**
  * A recording with times of day has a pace of its own: one second is one second. Dates have none, and nobody waits a
  * month for the next price: there the usual distance between two dates of a topic (a month, a day) takes one second.
  */
-function paceOf(publications: readonly RecordedPublication[]): number {
-  if (!publications.every((publication) => publication.time.isDate)) return 1000;
+function stepOf(publications: readonly RecordedPublication[]): number {
   const lastMs = new Map<string, number>();
   const gapsMs: number[] = [];
   for (const { topic, time } of publications) {

@@ -10,19 +10,22 @@ export interface Due {
 
 /**
  * Plays one recording: publications in recorded order, `speed` times as fast as its pace. Due times never go back,
- * also from one lap to the next. Publications of the same whole date are spread over the time until the next date, in
- * the order of the file: when in the day they were made, nobody recorded.
+ * also from one lap to the next. In a recording of dates only, no distance is longer than a step (exchanges rest at
+ * weekends, a board need not), and publications of the same date are spread over the time until the next, in the order
+ * of the file: when in the day they were made, nobody recorded.
  */
 export class ReplaySchedule {
   readonly #recording: Recording;
   readonly #msPerRecordedMs: number;
   readonly #loop: boolean;
-  readonly #lapRecordedMs: number;
-  #lap = 0;
   #index = 0;
-  /** Publications of the same time as the one at `#index`: where they begin, and after which they end. */
+  /** Recorded time that has passed since the start when the publications of the current time are due. */
+  #passedMs = 0;
+  /** The publications of the current time: from `#groupStart` up to `#groupEnd`. */
   #groupStart = 0;
   #groupEnd = 0;
+  /** Recorded time from them to the next ones, or to the next lap. */
+  #gapMs = 0;
 
   constructor(recording: Recording, speed: number, loop: boolean) {
     invariant(recording.publications.length > 0, "a recording has publications");
@@ -30,8 +33,7 @@ export class ReplaySchedule {
     this.#recording = recording;
     this.#msPerRecordedMs = 1000 / (recording.recordedMsPerSec * speed);
     this.#loop = loop;
-    this.#lapRecordedMs =
-      this.#timeMs(recording.publications.length - 1) - this.#timeMs(0) + recording.recordedMsPerSec;
+    this.#findGroup();
   }
 
   /** How many publications one lap has. */
@@ -43,23 +45,18 @@ export class ReplaySchedule {
   peek(): Due | null {
     const publication = this.#recording.publications[this.#index];
     if (publication === undefined) return null;
-    if (this.#index >= this.#groupEnd) this.#findGroup();
-    const recordedMs =
-      this.#lap * this.#lapRecordedMs + publication.time.ms - this.#timeMs(0) + this.#spreadMs();
-    return { dueMs: recordedMs * this.#msPerRecordedMs, publication };
+    const place = (this.#index - this.#groupStart) / (this.#groupEnd - this.#groupStart);
+    const spreadMs = this.#recording.isDatesOnly ? this.#gapMs * place : 0;
+    return { dueMs: (this.#passedMs + spreadMs) * this.#msPerRecordedMs, publication };
   }
 
   /** Goes on to the publication after the one that `peek` shows. */
   advance(): void {
     this.#index += 1;
-    if (!this.#loop || this.#index < this.length) return;
-    this.#index = 0;
-    this.#groupEnd = 0;
-    this.#lap += 1;
-  }
-
-  #timeMs(index: number): number {
-    return this.#recording.publications[index]?.time.ms ?? 0;
+    if (this.#index < this.#groupEnd) return;
+    this.#passedMs += this.#gapMs;
+    if (this.#loop && this.#index >= this.length) this.#index = 0;
+    this.#findGroup();
   }
 
   #findGroup(): void {
@@ -68,16 +65,17 @@ export class ReplaySchedule {
     while (this.#groupEnd < this.length && this.#timeMs(this.#groupEnd) === this.#timeMs(this.#groupStart)) {
       this.#groupEnd += 1;
     }
+    const { isDatesOnly, recordedMsPerSec } = this.#recording;
+    // One lap is a step apart from the next.
+    const gapMs =
+      this.#groupEnd < this.length
+        ? this.#timeMs(this.#groupEnd) - this.#timeMs(this.#groupStart)
+        : recordedMsPerSec;
+    this.#gapMs = isDatesOnly ? Math.min(gapMs, recordedMsPerSec) : gapMs;
   }
 
-  /** Recorded milliseconds by which a publication of a whole date comes after the date. */
-  #spreadMs(): number {
-    if (this.#recording.publications[this.#index]?.time.isDate !== true) return 0;
-    const pace = this.#recording.recordedMsPerSec;
-    const nextMs =
-      this.#groupEnd < this.length ? this.#timeMs(this.#groupEnd) - this.#timeMs(this.#index) : pace;
-    const place = (this.#index - this.#groupStart) / (this.#groupEnd - this.#groupStart);
-    return Math.min(pace, nextMs) * place;
+  #timeMs(index: number): number {
+    return this.#recording.publications[index]?.time.ms ?? 0;
   }
 }
 
