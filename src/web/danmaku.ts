@@ -82,6 +82,7 @@ function list({ message }: Comment): HTMLElement {
   swatch.ariaHidden = "true";
   const item = make("li", "", swatch, make("span", "recent-text", message.text));
   recent.prepend(item);
+  byId("recent-empty", HTMLElement).hidden = true;
   while (recent.childElementCount > recentMax) recent.lastElementChild?.remove();
   return item;
 }

@@ -9,6 +9,9 @@ import type { TickerKey } from "./ticker-texts.ts";
 const sparklineWidth = 160;
 const sparklineHeight = 36;
 
+/** Longer prices (the recorded S&P 500 has six decimals) get a smaller type on a phone: no digit is left out. */
+const longPrice = 8;
+
 /** The mark beside a change, so that colour is never the only sign. */
 export const arrows: Readonly<Record<Direction, string>> = { up: "▲", down: "▼", same: "＝" };
 
@@ -33,7 +36,9 @@ export class TickerRow {
   constructor(topic: string, texts: Texts<TickerKey>, onRemove: (() => void) | null) {
     this.topic = topic;
     this.#texts = texts;
-    const symbol = make("th", "symbol", make("span", "symbol-name", topic.replace(/^quote\./, "")));
+    const name = make("span", "symbol-name", topic.replace(/^quote\./, ""));
+    const symbol = make("th", "symbol", make("div", "symbol-line", name));
+    if (onRemove !== null) symbol.firstElementChild?.append(this.#removeButton(onRemove));
     symbol.scope = "row";
     symbol.title = topic;
     const [underName, dateCell] = this.#dates;
@@ -52,7 +57,7 @@ export class TickerRow {
     trend.append(svg);
     this.element.append(symbol, this.#last, change, trend);
     if (dateCell !== undefined) this.element.append(dateCell);
-    this.element.append(this.#updates, this.#removeCell(onRemove));
+    this.element.append(this.#updates);
   }
 
   /** Takes a publication's text. Drawing is `draw`'s, once per animation frame however many come. */
@@ -72,6 +77,7 @@ export class TickerRow {
     this.#last.classList.remove("is-waiting");
     this.#last.textContent = last.replace(/^-/, "\u2212");
     this.element.dataset["direction"] = direction;
+    this.element.classList.toggle("is-long", last.length > longPrice);
     this.#arrow.textContent = change === null ? "" : arrows[direction];
     this.#arrow.role = "img";
     this.#texts.label(this.#arrow, direction);
@@ -97,17 +103,13 @@ export class TickerRow {
     this.#dot.setAttribute("d", `M${points.slice(points.lastIndexOf(" ") + 1)}h0`);
   }
 
-  #removeCell(onRemove: (() => void) | null): HTMLElement {
-    const cell = make("td", "remove");
-    if (onRemove === null) return cell;
-    const button = make("button", "quiet");
+  #removeButton(onRemove: () => void): HTMLElement {
+    const button = make("button", "quiet remove", "×");
     button.type = "button";
-    button.append("×");
     this.#texts.follow(() => {
       button.ariaLabel = this.#texts.text("remove", this.topic);
     });
     button.addEventListener("click", onRemove);
-    cell.append(button);
-    return cell;
+    return button;
   }
 }
