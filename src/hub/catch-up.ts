@@ -12,7 +12,7 @@ export interface CatchUpSlice {
   readonly entries: readonly Entry[];
   /** `lost` events. */
   readonly events: readonly Uint8Array[];
-  /** Everything up to this `order` is delivered, told or replaced by something newer. */
+  /** Everything up to this `order` is delivered, told, replaced by something newer, or in a count still to be told. */
   readonly cursor: number;
   readonly conflated: number;
   readonly overruns: number;
@@ -21,8 +21,14 @@ export interface CatchUpSlice {
 /**
  * The next part, at most about `bytesMax` (a single larger entry goes alone). Updates what the membership has
  * accounted for. null: entries of an `every` topic are out of reach and the reader must be closed.
+ * @param isLostDue whether the reader may be told what it missed of its `sample` topics. Else it is told later.
  */
-export function catchUpSlice(membership: Membership, order: number, bytesMax: number): CatchUpSlice | null {
+export function catchUpSlice(
+  membership: Membership,
+  order: number,
+  bytesMax: number,
+  isLostDue: boolean,
+): CatchUpSlice | null {
   const found: Entry[] = [];
   for (const log of membership.audience.topics.keys()) {
     const isEvicted = log.evictedOrder > membership.cursor;
@@ -49,7 +55,7 @@ export function catchUpSlice(membership: Membership, order: number, bytesMax: nu
     membership.extras = isWhole ? null : membership.extras.filter((entry) => entry.order > cursor);
   }
   const entries = thinSamples(candidates, membership.reader.id);
-  return account(membership, candidates, entries, cursor, isWhole);
+  return account(membership, candidates, entries, { cursor, isWhole, isLostDue });
 }
 
 /** Settles for each topic how many arrivals up to the cursor were not delivered. */
@@ -57,34 +63,37 @@ function account(
   membership: Membership,
   candidates: readonly Entry[],
   entries: readonly Entry[],
-  cursor: number,
-  isWhole: boolean,
+  part: { readonly cursor: number; readonly isWhole: boolean; readonly isLostDue: boolean },
 ): CatchUpSlice | null {
   const delivered = new Map<TopicLog, number>();
   for (const { log } of entries) delivered.set(log, (delivered.get(log) ?? 0) + 1);
   const reached = new Map<TopicLog, number>();
   for (const { log, position } of candidates) reached.set(log, position);
 
+  const { cursor, isWhole, isLostDue } = part;
   const events: Uint8Array[] = [];
   let conflated = 0;
   let overruns = 0;
   const accounted = membership.accounted;
   for (const [log, before] of accounted ?? []) {
+    const given = delivered.get(log) ?? 0;
+    const { delivery, name } = log.topic;
+    if (delivery === "sample" && !(isWhole && isLostDue)) {
+      // What is missing stays unaccounted for, so that it is told once and at its time.
+      accounted?.set(log, before + given);
+      continue;
+    }
     const upTo = isWhole ? log.arrived : (reached.get(log) ?? before);
-    const missed = upTo - before - (delivered.get(log) ?? 0);
+    const missed = upTo - before - given;
     accounted?.set(log, upTo);
     if (missed <= 0) continue;
-    const { delivery, name } = log.topic;
     if (delivery === "latest") {
       conflated += missed;
       continue;
     }
     if (delivery === "every") overruns += missed;
-    const event = membership.reader.sink.lostFrame(
-      name,
-      missed,
-      delivery === "every" ? "overrun" : "sampled",
-    );
+    const reason = delivery === "every" ? "overrun" : "sampled";
+    const event = membership.reader.sink.lostFrame(name, missed, reason);
     if (event !== null) events.push(event);
     // A reader that cannot be told of a loss on an `every` topic (/raw) is closed instead.
     else if (delivery === "every") return null;

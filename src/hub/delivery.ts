@@ -13,20 +13,23 @@ import type { TopicLog } from "./topic-log.ts";
 
 /** Room for the sealed batches of a flush. 256 KiB holds 1,000 quotes; a larger batch gets a buffer of its own. */
 const slabBytes = 262_144;
+/** A reader is told of a `sample` topic's losses at most once in this time. */
+export const lostIntervalMs = 1000;
 const none: readonly Entry[] = [];
 
 export class Delivery {
   /** The newest entry's `order`. */
   order = 0;
-  /** True while an audience is being flushed: nobody joins or leaves then. */
-  isFlushing = false;
   readonly #counters: HubCounters;
   readonly #catchUpBytesMax: number;
+  readonly #onUntold: (log: TopicLog) => void;
   readonly #slab = new Slab(slabBytes);
 
-  constructor(counters: HubCounters, catchUpBytesMax: number) {
+  /** @param onUntold a reader that lagged has missed publications of a `sample` topic and must be told how many. */
+  constructor(counters: HubCounters, catchUpBytesMax: number, onUntold: (log: TopicLog) => void) {
     this.#counters = counters;
     this.#catchUpBytesMax = catchUpBytesMax;
+    this.#onUntold = onUntold;
   }
 
   /** Gives the audience's pending entries to all who are in it. */
@@ -36,7 +39,6 @@ export class Delivery {
     audience.flushedOrder = this.order;
     audience.flushedMs = nowMs;
     this.#counters.flushes += 1;
-    this.isFlushing = true;
     if (entries.length > 0 && audience.members.length > 0)
       this.#flushMembers(audience, entries, previousOrder);
     if (audience.joining.length > 0) {
@@ -45,21 +47,20 @@ export class Delivery {
     if (audience.returning.length > 0) {
       for (const membership of audience.returning.splice(0)) {
         membership.index = -1;
-        this.catchUp(membership);
+        this.catchUp(membership, nowMs);
       }
     }
-    this.isFlushing = false;
   }
 
   /**
    * Gives the reader, on its own, all that was published until now. False when it lags: `drained` will follow.
    * What it then asks for starts from here, with nothing missing and nothing twice.
    */
-  settle(reader: Reader): boolean {
+  settle(reader: Reader, nowMs: number): boolean {
     for (const membership of reader.memberships) {
       if (!reader.sink.isWritable) return false;
       if (membership.state === "lagging") {
-        if (!this.catchUp(membership)) return false;
+        if (!this.catchUp(membership, nowMs)) return false;
         continue;
       }
       const audience = membership.audience;
@@ -78,12 +79,13 @@ export class Delivery {
    * Lets a lagging reader read the logs from its cursor. True when it has everything and is back in its audience;
    * false when the socket is full again or the reader was closed for a gap.
    */
-  catchUp(membership: Membership): boolean {
+  catchUp(membership: Membership, nowMs: number): boolean {
     const reader = membership.reader;
     const audience = membership.audience;
     for (;;) {
       if (!reader.sink.isWritable) return false;
-      const slice = catchUpSlice(membership, this.order, this.#catchUpBytesMax);
+      const isLostDue = nowMs - Math.max(reader.lostToldMs, reader.lostToldAloneMs) >= lostIntervalMs;
+      const slice = catchUpSlice(membership, this.order, this.#catchUpBytesMax, isLostDue);
       if (slice === null) {
         this.#counters.historyGaps += 1;
         reader.sink.closeForGap();
@@ -93,6 +95,7 @@ export class Delivery {
       this.#counters.conflated += slice.conflated;
       this.#counters.overruns += slice.overruns;
       this.#counters.lostEvents += slice.events.length;
+      if (slice.events.length > 0) reader.lostToldAloneMs = nowMs;
       if (slice.entries.length > 0 || slice.events.length > 0) {
         const bytes = seal(slice.entries, audience.variant, slice.events, this.#slab);
         if (this.#write(reader, bytes, slice.entries.length)) this.#slab.release(bytes);
@@ -230,10 +233,14 @@ export class Delivery {
 
   #endLag(membership: Membership): void {
     const reader = membership.reader;
-    for (const log of membership.accounted?.keys() ?? []) {
-      // Everything up to now was delivered or told.
-      if (log.leftOut > 0) log.leftOutCorrections.set(reader, log.leftOut);
-      else log.leftOutCorrections.delete(reader);
+    for (const [log, accounted] of membership.accounted ?? []) {
+      if (log.sampler === null) continue;
+      // What was neither delivered nor told is told with the crowd's count.
+      const untold = log.arrived - accounted;
+      const correction = log.leftOut - untold;
+      if (correction === 0) log.leftOutCorrections.delete(reader);
+      else log.leftOutCorrections.set(reader, correction);
+      if (untold > 0) this.#onUntold(log);
     }
     membership.accounted = null;
     membership.extras = null;

@@ -4,7 +4,7 @@
  * the time in and calls `turn` when `wake` asks for it.
  */
 import type { Audience } from "./audience.ts";
-import { Delivery } from "./delivery.ts";
+import { Delivery, lostIntervalMs } from "./delivery.ts";
 import { DueQueue } from "./due-queue.ts";
 import type { Entry, Variant } from "./entry.ts";
 import { HubCounters } from "./hub-counters.ts";
@@ -54,8 +54,6 @@ interface Waiter {
   finish: (() => void) | null;
 }
 
-/** `lost` events of a topic are at least this far apart. */
-const lostIntervalMs = 1000;
 /** Writes that fit in a millisecond of a turn's budget: one costs 5 to 10 µs. */
 const writesPerMs = 100;
 
@@ -72,18 +70,21 @@ export class Hub {
   readonly #delivery: Delivery;
   readonly #lost: LostEvents;
   readonly #due = new DueQueue<Audience>();
-  readonly #later = new DueQueue<() => void>();
-  /** Readers that went while an audience was being flushed. */
+  readonly #later = new DueQueue<(nowMs: number) => void>();
+  /** True while bytes are being written: nobody joins or leaves an audience then. */
+  #isWriting = false;
+  /** Readers that went meanwhile. */
   readonly #removed: Reader[] = [];
   #nowMs = 0;
 
   constructor(options: HubOptions, source: TopicSource) {
     this.#options = options;
     this.#source = source;
-    this.#delivery = new Delivery(this.counters, options.catchUpBytesMax);
+    this.#delivery = new Delivery(this.counters, options.catchUpBytesMax, (log) => this.#scheduleLost(log));
     this.#lost = new LostEvents(this.#delivery);
     this.#memberships = new Memberships(this.counters, this.#delivery, {
       after: (delayMs, action) => this.#after(delayMs, action),
+      settle: (reader, nowMs) => this.settle(reader, nowMs),
       noteInterest: (log) => this.#noteInterest(log),
     });
   }
@@ -175,7 +176,7 @@ export class Hub {
     reader.isRemoved = true;
     this.#nowMs = nowMs;
     this.#readers.delete(reader.id);
-    if (this.#delivery.isFlushing) this.#removed.push(reader);
+    if (this.#isWriting) this.#removed.push(reader);
     else this.#memberships.leaveAll(reader);
   }
 
@@ -222,8 +223,13 @@ export class Hub {
    * Gives the reader all that was published for it until now. True: what it is told next, and what it is given after
    * the next `change`, begins here. False: its socket is full; ask again after `drained`.
    */
-  settle(reader: Reader): boolean {
-    return this.#delivery.settle(reader);
+  settle(reader: Reader, nowMs: number): boolean {
+    this.#nowMs = nowMs;
+    const wasWriting = this.#isWriting;
+    this.#isWriting = true;
+    const isSettled = this.#delivery.settle(reader, nowMs);
+    this.#endWriting(wasWriting);
+    return isSettled;
   }
 
   /**
@@ -247,17 +253,19 @@ export class Hub {
   drained(reader: Reader, nowMs: number): void {
     if (reader.isRemoved || reader.laggingCount === 0) return;
     this.#nowMs = nowMs;
-    for (const membership of reader.memberships.slice()) {
+    this.#isWriting = true;
+    for (const membership of reader.memberships) {
       if (membership.state !== "lagging" || membership.index !== -1) continue;
       const { audience } = membership;
       if (audience.classMs === 0) {
-        this.#delivery.catchUp(membership);
+        this.#delivery.catchUp(membership, nowMs);
         continue;
       }
       membership.index = audience.returning.length;
       audience.returning.push(membership);
       this.#schedule(audience);
     }
+    this.#endWriting(false);
   }
 
   // ---- time ----
@@ -268,19 +276,26 @@ export class Hub {
    */
   turn(nowMs: number, budgetMs: number): number {
     this.#nowMs = nowMs;
-    for (let action = this.#later.pop(nowMs); action !== null; action = this.#later.pop(nowMs)) action();
+    for (let action = this.#later.pop(nowMs); action !== null; action = this.#later.pop(nowMs)) action(nowMs);
     const writesMax = this.counters.writes + budgetMs * writesPerMs;
     for (let audience = this.#due.pop(nowMs); audience !== null; audience = this.#due.pop(nowMs)) {
       audience.isScheduled = false;
       if (audience.readerCount === 0) continue;
+      this.#isWriting = true;
       this.#delivery.flush(audience, nowMs);
-      for (const reader of this.#removed.splice(0)) this.#memberships.leaveAll(reader);
+      this.#endWriting(false);
       if (this.counters.writes >= writesMax) break;
     }
     return Math.max(nowMs, Math.min(this.#due.nextMs, this.#later.nextMs));
   }
 
   // ---- below: how it is done ----
+
+  #endWriting(wasWriting: boolean): void {
+    this.#isWriting = wasWriting;
+    if (wasWriting) return;
+    for (const reader of this.#removed.splice(0)) this.#memberships.leaveAll(reader);
+  }
 
   #nextOrder(): number {
     this.#delivery.order += 1;
@@ -313,7 +328,7 @@ export class Hub {
     });
   }
 
-  #after(delayMs: number, action: () => void): void {
+  #after(delayMs: number, action: (nowMs: number) => void): void {
     const dueMs = this.#nowMs + delayMs;
     this.#later.push(dueMs, action);
     this.#options.wake(dueMs);
@@ -337,9 +352,12 @@ export class Hub {
   #scheduleLost(log: TopicLog): void {
     if (log.isLostScheduled) return;
     log.isLostScheduled = true;
-    this.#after(lostIntervalMs, () => {
+    this.#after(lostIntervalMs, (nowMs) => {
       log.isLostScheduled = false;
-      if (this.#lost.tell(log)) this.#scheduleLost(log);
+      this.#isWriting = true;
+      const isRestLeft = this.#lost.tell(log, nowMs);
+      this.#endWriting(false);
+      if (isRestLeft) this.#scheduleLost(log);
     });
   }
 

@@ -2,6 +2,7 @@
  * Tells the readers of a `sample` topic, at most once a second, how many publications were left out. The number is
  * the same for all but those who joined since the last event, or got a message of their own that the others did not.
  */
+import { lostIntervalMs } from "./delivery.ts";
 import type { Delivery } from "./delivery.ts";
 import type { TopicLog } from "./topic-log.ts";
 
@@ -13,7 +14,7 @@ export class LostEvents {
   }
 
   /** Returns true when somebody could not be told now, so that the rest must be told later. */
-  tell(log: TopicLog): boolean {
+  tell(log: TopicLog, nowMs: number): boolean {
     let isRestLeft = false;
     const { leftOut } = log;
     const corrections = new Map(log.leftOutCorrections);
@@ -21,12 +22,11 @@ export class LostEvents {
     log.leftOutCorrections.clear();
     for (const { audience } of log.audiences) {
       const frames = new Map<number, Uint8Array | null>();
-      // Copies, since a write may end a reader.
-      for (const membership of [...audience.members, ...audience.joining]) {
+      for (const membership of audience.members.concat(audience.joining)) {
         const { reader } = membership;
         const count = leftOut - (corrections.get(reader) ?? 0);
         if (count <= 0 || reader.isRemoved) continue;
-        if (!reader.sink.isWritable) {
+        if (!reader.sink.isWritable || nowMs - reader.lostToldAloneMs < lostIntervalMs) {
           // Not told now: the next event tells this too.
           log.leftOutCorrections.set(reader, -count);
           isRestLeft = true;
@@ -34,6 +34,7 @@ export class LostEvents {
         }
         const frame = frames.get(count) ?? reader.sink.lostFrame(log.topic.name, count, "sampled");
         frames.set(count, frame);
+        reader.lostToldMs = nowMs;
         if (frame !== null) this.#delivery.writeEvent(reader, frame);
       }
     }

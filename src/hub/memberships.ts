@@ -19,7 +19,9 @@ export interface Wish {
 
 /** What the hub does for its memberships. */
 export interface MembershipsOwner {
-  after(delayMs: number, action: () => void): void;
+  after(delayMs: number, action: (nowMs: number) => void): void;
+  /** As `Hub.settle`. */
+  settle(reader: Reader, nowMs: number): boolean;
   /** A topic has won or lost an audience. */
   noteInterest(log: TopicLog): void;
 }
@@ -68,8 +70,9 @@ export class Memberships {
   leaveAll(reader: Reader): void {
     this.#counters.subscriptions -= reader.topicCount;
     for (const membership of reader.memberships.slice()) {
-      for (const log of membership.audience.topics.keys()) log.leftOutCorrections.delete(reader);
+      const logs = [...membership.audience.topics.keys()];
       this.#leave(membership);
+      for (const log of logs) log.leftOutCorrections.delete(reader);
     }
   }
 
@@ -108,13 +111,13 @@ export class Memberships {
     }
     const changedMs = this.#nowMs;
     audience.changedMs = changedMs;
-    this.#owner.after(settleMs, () => {
-      if (audience.changedMs === changedMs && !audience.isRegistered) this.#settleSet(audience);
+    this.#owner.after(settleMs, (dueMs) => {
+      if (audience.changedMs === changedMs && !audience.isRegistered) this.#settleSet(audience, dueMs);
     });
   }
 
   /** A set has rested: share it with those who have the same, or let others find it. */
-  #settleSet(audience: Audience): void {
+  #settleSet(audience: Audience, nowMs: number): void {
     if (audience.readerCount === 0) return;
     const twin = this.#registry.findTwin(audience);
     const membership = audience.members[0];
@@ -122,9 +125,9 @@ export class Memberships {
       this.#registry.register(audience);
       return;
     }
-    if (!this.#delivery.settle(membership.reader)) {
-      this.#owner.after(settleMs, () => {
-        if (!audience.isRegistered) this.#settleSet(audience);
+    if (!this.#owner.settle(membership.reader, nowMs)) {
+      this.#owner.after(settleMs, (laterMs) => {
+        if (!audience.isRegistered) this.#settleSet(audience, laterMs);
       });
       return;
     }

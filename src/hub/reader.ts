@@ -60,6 +60,9 @@ export class Reader {
   readonly memberships: Membership[] = [];
   /** How many of the memberships lag. */
   laggingCount = 0;
+  /** When it was last told how much of a sample was left out, together with the others and by itself, catching up. */
+  lostToldMs = Number.NEGATIVE_INFINITY;
+  lostToldAloneMs = Number.NEGATIVE_INFINITY;
   isRemoved = false;
 
   constructor(id: string, sink: ReaderSink, variant: Variant) {

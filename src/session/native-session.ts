@@ -258,7 +258,7 @@ export class NativeSession {
 
   #unsubscribe(idJson: string, names: readonly string[]): void {
     const { hub, clock } = this.#services;
-    if (!hub.settle(this.#reader)) {
+    if (!hub.settle(this.#reader, clock.nowMs())) {
       this.#isBusy = true;
       this.#drainAction = () => {
         this.#unsubscribe(idJson, names);

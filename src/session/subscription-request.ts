@@ -94,7 +94,8 @@ export class SubscriptionRequest {
       void Promise.all(reads).then(() => this.#attempt(), this.#services.onUnexpected);
       return;
     }
-    if (!this.#services.hub.settle(this.#reader)) {
+    const { hub, clock } = this.#services;
+    if (!hub.settle(this.#reader, clock.nowMs())) {
       this.#isWaitingForDrain = true;
       return;
     }

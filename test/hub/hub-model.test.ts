@@ -138,7 +138,7 @@ class World {
 
   /** Subscribes to, or changes the rate of, a few topics at once. */
   change(client: Client | undefined): void {
-    if (client === undefined || client.isGone || !this.hub.settle(client.reader)) return;
+    if (client === undefined || client.isGone || !this.hub.settle(client.reader, this.nowMs)) return;
     this.collect(client);
     const chosen = new Set([this.pick(topics), this.pick(topics)]);
     const request = this.hub.open([...chosen], this.nowMs, (logs) => {
@@ -169,7 +169,8 @@ class World {
   }
 
   unsubscribe(client: Client | undefined): void {
-    if (client === undefined || client.stays.size === 0 || !this.hub.settle(client.reader)) return;
+    if (client === undefined || client.stays.size === 0 || !this.hub.settle(client.reader, this.nowMs))
+      return;
     this.collect(client);
     const name = this.pick([...client.stays.keys()]);
     this.hub.change(client.reader, [], [this.hub.find(name)!], this.nowMs);
