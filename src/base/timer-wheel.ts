@@ -56,9 +56,13 @@ export class TimerWheel {
     return this.#size;
   }
 
-  /** Sets or moves the deadline of `entry` to `delayMs` from now. Cost: one clock read, O(1), no allocation. */
+  /**
+   * Sets or moves the deadline of `entry` to `delayMs` from now; infinity is never.
+   * Cost: one clock read, O(1), no allocation.
+   */
   schedule(entry: WheelEntry, delayMs: number): void {
     this.cancel(entry);
+    if (delayMs === Number.POSITIVE_INFINITY) return;
     const due = Math.ceil((this.#clock.nowMs() + Math.max(0, delayMs)) / this.tickMs);
     // Never into a slot that was already swept in this revolution.
     entry.wheelTick = Math.max(due, this.#tick + 1);

@@ -15,7 +15,7 @@ export interface ExtensionOffer {
 }
 
 /** `value` is null for a parameter without `=`; a quoted value is unquoted. */
-export interface ExtensionParameter {
+interface ExtensionParameter {
   readonly name: string;
   readonly value: string | null;
 }

@@ -35,6 +35,7 @@ export interface FrontDoorOptions extends ListenOptionsOfDoor, FrontDoorLimitOpt
   readonly tls: { readonly cert: string | Buffer; readonly key: string | Buffer } | null;
   readonly allowedOrigins: AllowedOrigins;
   readonly headBytesMax: number;
+  /** Infinity for none. */
   readonly headTimeoutMs: number;
 }
 
@@ -203,7 +204,8 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       key: tls?.key,
       allowHalfOpen: true,
       noDelay: true,
-      handshakeTimeout: headTimeoutMs,
+      // Node's own default is the longest, also when heads have no deadline.
+      handshakeTimeout: Math.min(headTimeoutMs, 120_000),
       ALPNProtocols: ["http/1.1"],
     });
     server.on("connection", (socket: Socket) => {

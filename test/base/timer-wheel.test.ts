@@ -94,6 +94,16 @@ describe("timer wheel", () => {
     expect(cancelled.rings).toEqual([]);
   });
 
+  it("takes infinity as never", () => {
+    const { wheel, go } = wheelOf();
+    const alarm = new Alarm();
+    wheel.schedule(alarm, 10);
+    wheel.schedule(alarm, Number.POSITIVE_INFINITY);
+    expect(wheel.size).toBe(0);
+    go(1_000_000);
+    expect(alarm.rings).toEqual([]);
+  });
+
   it("lets a callback schedule itself again without ringing twice in one advance", () => {
     const { wheel, go } = wheelOf();
     const alarm = new Alarm();

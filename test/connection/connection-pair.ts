@@ -32,7 +32,7 @@ export const unlimited: ConnectionOptions = {
 };
 
 /** Time as the test says. */
-export class FakeClock implements Clock {
+class FakeClock implements Clock {
   now = 1_000_000;
   nowMs(): number {
     return this.now;
@@ -43,7 +43,7 @@ export class FakeClock implements Clock {
 }
 
 /** Notes what it is told. */
-export class Notes implements ConnectionHandler {
+class Notes implements ConnectionHandler {
   readonly calls: string[] = [];
   drained = 0;
   closed: { code: number; reason: CloseReason } | null = null;

@@ -316,8 +316,13 @@ describe("hostile heads", () => {
     { name: "10,000 quotes", field: "Sec-WebSocket-Extensions", value: '"'.repeat(10_001) },
     { name: "9 KB of unknown offers", field: "Sec-WebSocket-Extensions", value: "x;y,".repeat(2250) },
   ])("cost little: $name", ({ field, value }) => {
-    const start = performance.now();
-    for (let round = 0; round < 10; round += 1) request({}, [[field, value]]);
-    expect((performance.now() - start) / 10).toBeLessThan(5);
+    // The best of many: the machine may be busy, a quadratic reader is slow every time.
+    let bestMs = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < 20; round += 1) {
+      const start = performance.now();
+      request({}, [[field, value]]);
+      bestMs = Math.min(bestMs, performance.now() - start);
+    }
+    expect(bestMs).toBeLessThan(5);
   });
 });

@@ -53,7 +53,7 @@ describe("listening", () => {
   });
 
   it("with TLS: both protocols, the scheme of Origin compared, and plain text refused", async () => {
-    open = await openDoor({ tls: selfSigned() });
+    open = await openDoor({ tls: selfSigned(), headTimeoutMs: Number.POSITIVE_INFINITY });
     expect(open.where).toMatch(/^https:/);
     await echo(open.where);
     await get(open.where);
