@@ -3,6 +3,8 @@ import { createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/base/errors.ts";
 import type { BrokerTopic } from "../../src/broker/broker.ts";
+import { clientOptions } from "../../src/broker/redis-address.ts";
+import { RedisCommands } from "../../src/broker/redis-commands.ts";
 import { freePort } from "../setup/redis-server.ts";
 import { redisUrl } from "../setup/redis-url.ts";
 import { bytes, openAndWait, text } from "./recorder.ts";
@@ -200,6 +202,30 @@ describe("what is kept in Redis", () => {
     expect(ttlMs).toBeGreaterThan(60_000 * 2);
     world.cli("FCALL", "tape_publish", "1", log, "2", "10", "1");
     expect(await client.pttl(log)).toBeGreaterThan(ttlMs - 10_000);
+  });
+
+  it("the log of an open topic is touched, whether it has entries or not", async () => {
+    const options = { url: redisUrl(), urls: [], sentinelName: null, mode: "standalone" } as const;
+    const own = { prefix: world.prefix, messageBytesMax: 1000 };
+    const commands = new RedisCommands(
+      clientOptions({ ...options, ...own }, "test"),
+      own,
+      world.log,
+      () => {},
+    );
+    await commands.start();
+    const client = world.client();
+    const log = `${world.prefix}log:chat.a`;
+    await commands.read("chat.a", { mode: "newest", since: null, limit: 1, ttlMs: 0 });
+    commands.keepLog(chat);
+    await client.pexpire(log, 5000);
+    await commands.touchLogs();
+    expect(await client.pttl(log)).toBeGreaterThan(110_000);
+    commands.forgetLog("chat.a");
+    await client.pexpire(log, 5000);
+    await commands.touchLogs();
+    expect(await client.pttl(log)).toBeLessThanOrEqual(5000);
+    commands.stop();
   });
 
   it("trims: exactly when small, about when large", async () => {

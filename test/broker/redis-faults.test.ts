@@ -2,6 +2,7 @@
  * Redis and the way to it, hurt while messages flow. A killed server, a frozen one and a cut connection are different
  * faults. The brokers under test have a redis-server of their own.
  */
+import { spawnSync } from "node:child_process";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/base/errors.ts";
@@ -355,6 +356,38 @@ describe("a subscriber that is late", () => {
     expect(worker.recorder.seqs("chat.a")).toEqual(count(1, 3000));
     expect(worker.recorder.gaps("chat.a")).toEqual([]);
   });
+});
+
+describe("a worker that stands still", () => {
+  it("is cut off by Redis, which keeps 1 MB for it, and misses nothing", async () => {
+    const worker = await world.start();
+    const wide: BrokerTopic = {
+      name: "chat.wide",
+      delivery: "every",
+      history: { size: 50_000, ttlMs: 60_000 },
+    };
+    await openAndWait(worker, wide);
+    await world.client().config("SET", "client-output-buffer-limit", "pubsub 1mb 0 0");
+    const padding = JSON.stringify("x".repeat(1000));
+    // Another process floods while this one does nothing at all: 20 MB, more than the socket's buffers take.
+    const flood = spawnSync(
+      "redis-benchmark",
+      // Options, then the command.
+      ["-p", String(server.port), "-q", "-n", "20000", "-c", "1", "-P", "50"].concat([
+        "FCALL",
+        "tape_publish",
+        "1",
+        `${world.prefix}log:chat.wide`,
+        padding,
+        "50000",
+      ]),
+    );
+    expect(flood.status).toBe(0);
+    await worker.recorder.until(() => worker.recorder.seqs("chat.wide").at(-1) === 20_000, 20_000);
+    expect(worker.recorder.seqs("chat.wide")).toEqual(count(1, 20_000));
+    expect(worker.recorder.gaps("chat.wide")).toEqual([]);
+    expect(worker.broker.counters.reconnects).toBeGreaterThan(0);
+  }, 40_000);
 });
 
 /** A proxy before Redis that lets a command pass and loses its answer with the connection, or loses messages. */

@@ -3,7 +3,7 @@
  * stop it kindly, kill it, start it again on the same port with nothing in it.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,6 +46,19 @@ export async function startRedisServer(
   }
 }
 
+/** Starts a sentinel that watches the primary on `primaryPort` under `name`, alone (quorum 1). */
+export async function startSentinel(primaryPort: number, name: string): Promise<RedisServer> {
+  const port = await freePort();
+  const config = [
+    `port ${port}`,
+    "bind 127.0.0.1",
+    `sentinel monitor ${name} 127.0.0.1 ${primaryPort} 1`,
+    `sentinel down-after-milliseconds ${name} 1000`,
+    `sentinel failover-timeout ${name} 5000`,
+  ];
+  return await launch(port, ["--sentinel"], config.join("\n"));
+}
+
 /** A TCP port on 127.0.0.1 that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer();
@@ -77,25 +90,20 @@ export async function redisVersion(url: string): Promise<string> {
   }
 }
 
-async function launch(port: number, args: readonly string[]): Promise<RedisServer> {
+/** @param sentinelConfig a sentinel rewrites its configuration, so that is a file of its own; null for a server. */
+async function launch(
+  port: number,
+  args: readonly string[],
+  sentinelConfig: string | null = null,
+): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), "tapecast-redis-"));
-  const child = spawn(
-    "redis-server",
-    [
-      "--port",
-      String(port),
-      "--bind",
-      "127.0.0.1",
-      "--dir",
-      folder,
-      "--save",
-      "",
-      "--appendonly",
-      "no",
-      ...args,
-    ],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
+  const server = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+  const configFile = join(folder, "sentinel.conf");
+  if (sentinelConfig !== null) writeFileSync(configFile, sentinelConfig);
+  const first = sentinelConfig === null ? server : [configFile];
+  const child = spawn("redis-server", [...first, "--dir", folder, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const ended = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
     child.once("error", () => resolve());
@@ -144,7 +152,7 @@ async function ready(child: ChildProcess): Promise<void> {
     }, startTimeoutMs);
     const read = (chunk: Buffer): void => {
       output += chunk.toString();
-      if (!output.includes("eady to accept connections")) return;
+      if (!/Ready to accept connections|Sentinel ID is/.test(output)) return;
       clearTimeout(timer);
       resolve();
     };
