@@ -21,6 +21,9 @@ import { Worker } from "./worker.ts";
 
 type Incoming = PrimaryMessage<Config>;
 
+/** A problem of these is an address that cannot be had, not a configuration that cannot be right. */
+const addressKeys: ReadonlySet<string> = new Set(["listen.port", "listen.unixSocket"]);
+
 let onBus: (payload: unknown) => void = () => undefined;
 let worker: Worker | null = null;
 let metrics: WorkerMetrics | null = null;
@@ -73,7 +76,7 @@ async function start(slot: number, config: Config): Promise<void> {
 
 function fail(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
-  const isAddress = error instanceof ConfigError && error.problems.some(({ path }) => path === "listen.port");
+  const isAddress = error instanceof ConfigError && error.problems.some(({ path }) => addressKeys.has(path));
   const isConfig = error instanceof ConfigError || (error instanceof BrokerError && !error.retryable);
   const exitCode = isAddress ? exitUnavailable : isConfig ? exitConfig : 1;
   send({ type: "startFailed", message, exitCode });

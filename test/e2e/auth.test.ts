@@ -44,7 +44,8 @@ afterAll(async () => {
     const metrics = await each.metrics();
     expect(await each.stop()).toEqual({ code: 0, signal: null });
     const seen = each.process.stdout + each.process.stderr + metrics.text;
-    for (const canary of canaries) expect(seen.includes(canary), `${canary.slice(0, 12)}… is in a log or metric`).toBe(false);
+    for (const canary of canaries)
+      expect(seen.includes(canary), `${canary.slice(0, 12)}… is in a log or metric`).toBe(false);
   }
 });
 
@@ -80,7 +81,10 @@ describe("auth.publishKeys", () => {
 
 describe("auth.jwt", () => {
   it.each([
-    { row: "in the header", open: () => Peer.open(`${strict.ws}/ws`, { headers: { Authorization: `Bearer ${token}` } }) },
+    {
+      row: "in the header",
+      open: () => Peer.open(`${strict.ws}/ws`, { headers: { Authorization: `Bearer ${token}` } }),
+    },
     { row: "as ?token=", open: () => Peer.open(`${strict.ws}/ws?token=${token}`) },
   ])("a token of `tapecast token` $row gives what it names and no more", async ({ open }) => {
     const peer = await open();
@@ -88,7 +92,9 @@ describe("auth.jwt", () => {
     const { result } = await peer.command("subscribe", { topics: ["quote.A", "trade.A", "chat.room"] });
     expect(Object.keys(result?.topics ?? {}).sort()).toEqual(["chat.room", "quote.A"]);
     expect(result?.errors).toMatchObject({ "trade.A": { code: "forbidden" } });
-    expect(await peer.command("publish", { topic: "chat.room", data: "hi" })).toMatchObject({ result: { topic: "chat.room" } });
+    expect(await peer.command("publish", { topic: "chat.room", data: "hi" })).toMatchObject({
+      result: { topic: "chat.room" },
+    });
     expect(await peer.command("publish", { topic: "danmaku.room", data: "hi" })).toMatchObject({
       error: { code: "forbidden" },
     });

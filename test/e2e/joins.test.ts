@@ -88,11 +88,15 @@ async function join(
   since: { readonly epoch: string; readonly seq: number } | null,
 ): Promise<{ epoch: string; seq: number }> {
   const peer = await Peer.native(server);
-  const id = peer.send("subscribe", { topics: [topic], ...(since === null ? {} : { since: { [topic]: since } }) });
+  const id = peer.send("subscribe", {
+    topics: [topic],
+    ...(since === null ? {} : { since: { [topic]: since } }),
+  });
   const reply = await peer.json();
   if (reply.id !== id) throw new Error(`not the reply: ${JSON.stringify(reply)}`);
   const state = reply.result?.topics?.[topic];
-  if (state?.epoch === undefined || state.seq === undefined) throw new Error(`refused: ${JSON.stringify(reply)}`);
+  if (state?.epoch === undefined || state.seq === undefined)
+    throw new Error(`refused: ${JSON.stringify(reply)}`);
   checkReply(findings, state, since);
   let seq = state.seq;
   for (let index = 0; index < followCount; index++) {

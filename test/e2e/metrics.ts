@@ -26,7 +26,9 @@ export class Metrics {
   #values(name: string, wanted: Readonly<Record<string, string>>) {
     const lines = this.text.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (\\S+)$`, "gmu"));
     return Array.from(lines, ([, labelText = "", value = "0"]) => ({
-      labels: new Map(Array.from(labelText.matchAll(/(\w+)="([^"]*)"/gu), ([, key = "", text = ""]) => [key, text])),
+      labels: new Map(
+        Array.from(labelText.matchAll(/(\w+)="([^"]*)"/gu), ([, key = "", text = ""]) => [key, text]),
+      ),
       value: Number(value),
     })).filter(({ labels }) => Object.entries(wanted).every(([key, text]) => labels.get(key) === text));
   }

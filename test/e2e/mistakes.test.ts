@@ -36,7 +36,14 @@ describe("a configuration with several problems", () => {
     "limits: { messageBytesMax: -1 }",
     "",
   ].join("\n");
-  const paths = ["listen.port", "listen.hots", "workers", "topics[0].match", "topics[1].delivery", "limits.messageBytesMax"];
+  const paths = [
+    "listen.port",
+    "listen.hots",
+    "workers",
+    "topics[0].match",
+    "topics[1].delivery",
+    "limits.messageBytesMax",
+  ];
 
   it.each([
     { command: "serve", args: (file: string) => ["serve", "--config", file] },
@@ -65,10 +72,21 @@ describe("a configuration with several problems", () => {
 
   it.each([
     { row: "a file that is not there", args: ["--config", "/nonexistent.yaml"], says: "/nonexistent.yaml" },
-    { row: "a certificate that is not there", args: ["--set", "listen.tls={cert: /no.pem, key: /no.pem}"], says: "listen.tls.cert" },
+    {
+      row: "a certificate that is not there",
+      args: ["--set", "listen.tls={cert: /no.pem, key: /no.pem}"],
+      says: "listen.tls.cert",
+    },
     { row: "an unknown key", args: ["--set", "listen.prot=1"], says: "listen.port" },
   ])("$row: exit code 78 and its name", async ({ args, says }) => {
-    const { code, stderr } = await tapecast(["serve", "--set", "listen.port=0", "--set", "admin.port=0", ...args]);
+    const { code, stderr } = await tapecast([
+      "serve",
+      "--set",
+      "listen.port=0",
+      "--set",
+      "admin.port=0",
+      ...args,
+    ]);
     expect(stderr).toContain(says);
     expect(stderr).not.toMatch(/^\s+at /mu);
     expect(code).toBe(78);
@@ -82,7 +100,13 @@ describe("HTTP", () => {
     { row: "a bad topic", topic: "quote..A", data: "1", status: 400, code: "bad_topic" },
     { row: "a topic of ours", topic: "$system", data: "1", status: 400, code: "bad_topic" },
     { row: "a topic without a rule", topic: "nope.A", data: "1", status: 404, code: "unknown_topic" },
-    { row: "data over the limit", topic: "quote.A", data: `"${"x".repeat(1000)}"`, status: 413, code: "too_large" },
+    {
+      row: "data over the limit",
+      topic: "quote.A",
+      data: `"${"x".repeat(1000)}"`,
+      status: 413,
+      code: "too_large",
+    },
   ])("publish with $row: $status $code", async ({ topic, data, status, code }) => {
     const answer = await publish(server.http, topic, data);
     expect(answer.json()).toMatchObject({ error: { code, message: expect.stringMatching(/\S/u) } });
@@ -128,7 +152,10 @@ describe("WebSocket commands", () => {
     const peer = await Peer.native(server.ws);
     const { result } = await peer.command("subscribe", { topics: ["quote.A", "nope!", "nope.A"] });
     expect(Object.keys(result?.topics ?? {})).toEqual(["quote.A"]);
-    expect(result?.errors).toMatchObject({ "nope!": { code: "bad_topic" }, "nope.A": { code: "unknown_topic" } });
+    expect(result?.errors).toMatchObject({
+      "nope!": { code: "bad_topic" },
+      "nope.A": { code: "unknown_topic" },
+    });
     await peer.close();
   });
 
@@ -158,7 +185,9 @@ describe("WebSocket commands", () => {
 
   it("publishing where clients may not: forbidden", async () => {
     const peer = await Peer.native(server.ws);
-    expect(await peer.command("publish", { topic: "quote.A", data: 1 })).toMatchObject({ error: { code: "forbidden" } });
+    expect(await peer.command("publish", { topic: "quote.A", data: 1 })).toMatchObject({
+      error: { code: "forbidden" },
+    });
     await peer.close();
   });
 });
@@ -186,7 +215,7 @@ describe("messages over the limit", () => {
 });
 
 describe("handshakes", () => {
-  it.each([
+  it.each<{ row: string; path: string; headers: Record<string, string>; status: number }>([
     { row: "a path that is none", path: "/nope", headers: {}, status: 404 },
     { row: "a bad topic", path: "/raw/a..b", headers: {}, status: 400 },
     { row: "an unknown topic", path: "/raw/nope.A", headers: {}, status: 404 },

@@ -1,5 +1,9 @@
 /** A WebSocket client for tests: what came is kept in order until it is asked for. */
-import { WebSocketClient, type WebSocketClientOptions, type WebSocketEnd } from "../../src/cli/websocket-client.ts";
+import {
+  WebSocketClient,
+  type WebSocketClientOptions,
+  type WebSocketEnd,
+} from "../../src/cli/websocket-client.ts";
 import { within } from "./until.ts";
 
 const nextMsDefault = 10_000;
@@ -58,18 +62,17 @@ export class Peer {
   readonly #opened: Promise<void>;
 
   constructor(options: WebSocketClientOptions) {
-    let onEnd: (end: WebSocketEnd) => void = () => undefined;
-    let onOpen = (): void => undefined;
-    this.ended = new Promise((resolve) => (onEnd = resolve));
-    const open = new Promise<void>((resolve) => (onOpen = resolve));
+    const [ended, resolveEnd] = deferred<WebSocketEnd>();
+    const [opened, resolveOpen] = deferred<void>();
+    this.ended = ended;
     this.client = new WebSocketClient(options, {
-      onOpen: () => onOpen(),
+      onOpen: resolveOpen,
       onMessage: (isText, payload) => this.#receive({ isText, payload: Buffer.from(payload) }),
       onPing: () => (this.pings += 1),
-      onEnd: (end) => onEnd(end),
+      onEnd: resolveEnd,
     });
     this.#opened = Promise.race([
-      open,
+      opened,
       this.ended.then((end) => Promise.reject(new Error(`not opened: ${JSON.stringify(end)}`))),
     ]);
     this.#opened.catch(() => undefined);
@@ -128,7 +131,9 @@ export class Peer {
   /** Sends a command. @returns its id. */
   send(method: string, params?: object): number {
     this.#lastId += 1;
-    this.client.send(JSON.stringify({ id: this.#lastId, method, ...(params === undefined ? {} : { params }) }));
+    this.client.send(
+      JSON.stringify({ id: this.#lastId, method, ...(params === undefined ? {} : { params }) }),
+    );
     return this.#lastId;
   }
 
@@ -152,4 +157,12 @@ export class Peer {
     if (take === null) this.#received.push(received);
     else take(received);
   }
+}
+
+/** Promise.withResolvers, which came with Node 22. */
+function deferred<Value>(): [promise: Promise<Value>, resolve: (value: Value) => void] {
+  let resolve: ((value: Value) => void) | null = null;
+  const promise = new Promise<Value>((settle) => (resolve = settle));
+  if (resolve === null) throw new Error("a promise runs its function at once");
+  return [promise, resolve];
 }

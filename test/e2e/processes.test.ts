@@ -22,7 +22,10 @@ afterEach(async () => {
 describe("the end of a server", () => {
   it.each([
     { row: "SIGTERM to the process", end: (server: Server) => server.process.signal("SIGTERM") },
-    { row: "Ctrl-C: SIGINT to the whole group", end: (server: Server) => server.process.signalGroup("SIGINT") },
+    {
+      row: "Ctrl-C: SIGINT to the whole group",
+      end: (server: Server) => server.process.signalGroup("SIGINT"),
+    },
     { row: "SIGTERM to the whole group", end: (server: Server) => server.process.signalGroup("SIGTERM") },
   ])("$row: clients get `closing`, then 4000; exit code 0, nobody left", async ({ end }) => {
     const server = await start();
@@ -144,20 +147,23 @@ describe("the death of the primary", () => {
 });
 
 describe("an address that cannot be had", () => {
-  it.each([{ key: "listen.port" }, { key: "admin.port" }])("$key in use: one clear line, exit code 69", async ({ key }) => {
-    const taken = createServer();
-    const port = await listen(taken);
-    try {
-      const { code, stdout, stderr } = await tapecast(serveArguments({ sets: { [key]: port } }));
-      expect(stderr.trimEnd().split("\n")).toHaveLength(1);
-      expect(stderr).toContain(String(port));
-      expect(stderr).toMatch(/in use/u);
-      expect(stdout).not.toContain("listening");
-      expect(code).toBe(69);
-    } finally {
-      taken.close();
-    }
-  });
+  it.each([{ key: "listen.port" }, { key: "admin.port" }])(
+    "$key in use: one clear line, exit code 69",
+    async ({ key }) => {
+      const taken = createServer();
+      const port = await listen(taken);
+      try {
+        const { code, stdout, stderr } = await tapecast(serveArguments({ sets: { [key]: port } }));
+        expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+        expect(stderr).toContain(String(port));
+        expect(stderr).toMatch(/in use/u);
+        expect(stdout).not.toContain("listening");
+        expect(code).toBe(69);
+      } finally {
+        taken.close();
+      }
+    },
+  );
 });
 
 function listen(server: NetServer): Promise<number> {

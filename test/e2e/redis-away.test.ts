@@ -14,48 +14,54 @@ afterEach(async () => {
 });
 
 describe("Redis is missing when the server starts", () => {
-  it("everybody is told; when it appears everything works without a restart", { timeout: 60_000 }, async () => {
-    const port = await freePort();
-    await using server = await Server.start({ sets: onRedis(`redis://:secret-canary@127.0.0.1:${port}`, "away:") });
+  it(
+    "everybody is told; when it appears everything works without a restart",
+    { timeout: 60_000 },
+    async () => {
+      const port = await freePort();
+      await using server = await Server.start({
+        sets: onRedis(`redis://:secret-canary@127.0.0.1:${port}`, "away:"),
+      });
 
-    const ready = await get(`${server.http}/readyz`);
-    expect(ready.status).toBe(503);
-    expect(ready.text).toContain(`127.0.0.1:${port}`);
-    expect(ready.text).toContain("ECONNREFUSED");
-    expect((await get(`${server.admin}/readyz`)).status).toBe(503);
-    expect((await get(`${server.http}/healthz`)).status, "it lives").toBe(200);
+      const ready = await get(`${server.http}/readyz`);
+      expect(ready.status).toBe(503);
+      expect(ready.text).toContain(`127.0.0.1:${port}`);
+      expect(ready.text).toContain("ECONNREFUSED");
+      expect((await get(`${server.admin}/readyz`)).status).toBe(503);
+      expect((await get(`${server.http}/healthz`)).status, "it lives").toBe(200);
 
-    const publishStartMs = performance.now();
-    const refused = await publish(server.http, "chat.a", "1");
-    expect(performance.now() - publishStartMs).toBeLessThan(3000);
-    expect(refused.status).toBe(503);
-    expect(refused.json()).toMatchObject({ error: { code: "unavailable" } });
-    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
-    expect((await publishLines(server.http, ['{"topic":"chat.a","data":1}'])).status).toBe(503);
-    expect((await get(`${server.http}/api/topics/chat.a`)).status).toBe(503);
+      const publishStartMs = performance.now();
+      const refused = await publish(server.http, "chat.a", "1");
+      expect(performance.now() - publishStartMs).toBeLessThan(3000);
+      expect(refused.status).toBe(503);
+      expect(refused.json()).toMatchObject({ error: { code: "unavailable" } });
+      expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+      expect((await publishLines(server.http, ['{"topic":"chat.a","data":1}'])).status).toBe(503);
+      expect((await get(`${server.http}/api/topics/chat.a`)).status).toBe(503);
 
-    const raw = await Peer.open(`${server.ws}/raw/chat.a`);
-    const peer = await Peer.native(server.ws);
-    const reply = await peer.command("subscribe", { topics: ["chat.a"] });
-    expect(reply.result?.errors).toMatchObject({ "chat.a": { code: "unavailable", temporary: true } });
-    expect(await peer.command("publish", { topic: "chat.a", data: 1 })).toMatchObject({
-      error: { code: "unavailable", temporary: true },
-    });
-    expect(await raw.ended).toMatchObject({ code: 1013 });
+      const raw = await Peer.open(`${server.ws}/raw/chat.a`);
+      const peer = await Peer.native(server.ws);
+      const reply = await peer.command("subscribe", { topics: ["chat.a"] });
+      expect(reply.result?.errors).toMatchObject({ "chat.a": { code: "unavailable", temporary: true } });
+      expect(await peer.command("publish", { topic: "chat.a", data: 1 })).toMatchObject({
+        error: { code: "unavailable", temporary: true },
+      });
+      expect(await raw.ended).toMatchObject({ code: 1013 });
 
-    redis = await startRedisServer({ port, args: ["--requirepass", "secret-canary"] });
-    await until("the server to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
-    const readyAgain = await get(`${server.http}/readyz`);
-    expect(readyAgain.status).toBe(200);
-    const state = await peer.subscribe("chat.a");
-    expect(state).toMatchObject({ seq: 0 });
-    expect((await publish(server.http, "chat.a", '"at last"')).results()).toMatchObject([{ seq: 1 }]);
-    expect(await peer.json()).toEqual({ topic: "chat.a", seq: 1, data: "at last" });
-    await peer.close();
-    expect(server.process.stdout + server.process.stderr).not.toContain("secret-canary");
-    expect((await server.metrics()).text).not.toContain("secret-canary");
-    expect(await server.stop()).toEqual({ code: 0, signal: null });
-  });
+      redis = await startRedisServer({ port, args: ["--requirepass", "secret-canary"] });
+      await until("the server to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
+      const readyAgain = await get(`${server.http}/readyz`);
+      expect(readyAgain.status).toBe(200);
+      const state = await peer.subscribe("chat.a");
+      expect(state).toMatchObject({ seq: 0 });
+      expect((await publish(server.http, "chat.a", '"at last"')).results()).toMatchObject([{ seq: 1 }]);
+      expect(await peer.json()).toEqual({ topic: "chat.a", seq: 1, data: "at last" });
+      await peer.close();
+      expect(server.process.stdout + server.process.stderr).not.toContain("secret-canary");
+      expect((await server.metrics()).text).not.toContain("secret-canary");
+      expect(await server.stop()).toEqual({ code: 0, signal: null });
+    },
+  );
 });
 
 describe("Redis goes away under a running server", () => {
@@ -69,7 +75,10 @@ describe("Redis goes away under a running server", () => {
     for (const peer of peers) expect(await peer.json()).toMatchObject({ seq: 1, data: "one" });
 
     await redis.kill();
-    await until("the cluster not to be ready", async () => (await get(`${server.admin}/readyz`)).status === 503);
+    await until(
+      "the cluster not to be ready",
+      async () => (await get(`${server.admin}/readyz`)).status === 503,
+    );
     expect((await publish(server.http, "chat.a", '"lost"')).status).toBe(503);
     // With nothing in it: the log that comes is another one, with an epoch of its own.
     redis = await startRedisServer({ port });

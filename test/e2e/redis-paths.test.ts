@@ -88,7 +88,8 @@ describe("FCALL tape_publish", () => {
     const id = await redisCli(redisUrl(), "FCALL", "tape_publish", "1", log, price);
     const [epoch = "", seq] = id.split("-");
     expect(seq).toBe("1");
-    for (const peer of peers) expect(await peer.text()).toBe(`{"topic":"quote.FCALL","seq":1,"data":${price}}`);
+    for (const peer of peers)
+      expect(await peer.text()).toBe(`{"topic":"quote.FCALL","seq":1,"data":${price}}`);
     expect(await redisCli(redisUrl(), "XRANGE", log, id, id)).toContain(price);
     const value = await get(`${server.http}/api/topics/quote.FCALL`);
     expect(value.text).toBe(`{"topic":"quote.FCALL","epoch":"${epoch}","seq":1,"data":${price}}`);
@@ -109,19 +110,37 @@ describe("FCALL tape_publish", () => {
 
 describe("the command line", () => {
   it("tapecast publish --redis and --url, and tapecast subscribe on the other end", async () => {
-    const subscriber = new Running(process.execPath, [cli, "subscribe", "chat.cli", "quote.CLI", "--url", server.ws]);
+    const subscriber = new Running(process.execPath, [
+      cli,
+      "subscribe",
+      "chat.cli",
+      "quote.CLI",
+      "--url",
+      server.ws,
+    ]);
     try {
       await until("the subscription", async () => {
         return (await redisCli(redisUrl(), "PUBSUB", "NUMSUB", `${prefix}chat.cli`)).endsWith("\n1");
       });
-      const straight = await tapecast(
-        ["publish", "--redis", redisUrl(), "--config", configFile, "chat.cli", '"from redis"'],
-      );
+      const straight = await tapecast([
+        "publish",
+        "--redis",
+        redisUrl(),
+        "--config",
+        configFile,
+        "chat.cli",
+        '"from redis"',
+      ]);
       expect(straight).toMatchObject({ code: 0, stderr: "" });
       const byHttp = await tapecast(["publish", "--url", server.http, "chat.cli", '"from http"']);
       expect(byHttp).toMatchObject({ code: 0, stderr: "" });
       const stream = await tapecast(["publish", "--url", server.http, "-"], {
-        input: ['{"topic":"quote.CLI","data":{"price":1.10}}', "oops", '{"topic":"quote.CLI","data":{"price":1.20}}', ""].join("\n"),
+        input: [
+          '{"topic":"quote.CLI","data":{"price":1.10}}',
+          "oops",
+          '{"topic":"quote.CLI","data":{"price":1.20}}',
+          "",
+        ].join("\n"),
       });
       expect(stream.code, "a line was refused").toBe(1);
       expect(stream.stderr).toContain("2");
@@ -145,7 +164,10 @@ describe("the command line", () => {
   ])("tapecast replay $way moves quotes in time order", async ({ way, target }) => {
     const symbol = way === "--redis" ? "REPR" : "REPU";
     const file = join(folder, `${symbol}.csv`);
-    const rows = Array.from({ length: 20 }, (_, day) => `2000-01-${String(day + 1).padStart(2, "0")},${day + 1}.50`);
+    const rows = Array.from(
+      { length: 20 },
+      (_, day) => `2000-01-${String(day + 1).padStart(2, "0")},${day + 1}.50`,
+    );
     writeFileSync(file, ["date,price", ...rows, ""].join("\n"));
     const peer = await Peer.native(server.ws);
     await peer.subscribe(`quote.${symbol}`);

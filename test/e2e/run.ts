@@ -78,7 +78,11 @@ export class Running {
 
   /** Waits for the end by itself. */
   async end(withinMs = 20_000): Promise<End> {
-    return within(`the end of ${this.child.spawnargs.join(" ")}\n${this.stdout}${this.stderr}`, withinMs, this.exited);
+    return within(
+      `the end of ${this.child.spawnargs.join(" ")}\n${this.stdout}${this.stderr}`,
+      withinMs,
+      this.exited,
+    );
   }
 
   /** Ends the whole group whatever its state, and waits until nobody is left. */

@@ -45,7 +45,11 @@ export class Server {
   /** For a server that was started in another way. */
   static async attach(process: Running): Promise<Server> {
     const server = new Server(process);
-    await until("the server's addresses", () => process.hasEnded || /^admin \S+$/mu.test(process.stdout), 60_000);
+    await until(
+      "the server's addresses",
+      () => process.hasEnded || /^admin \S+$/mu.test(process.stdout),
+      60_000,
+    );
     if (!process.hasEnded) return server;
     throw new Error(`the server ended: ${process.stdout}${process.stderr}`);
   }
@@ -117,7 +121,10 @@ export function serveArguments(options: ServerOptions): string[] {
   return [
     "serve",
     ...(options.config === undefined ? [] : ["--config", options.config]),
-    ...sets.flatMap(([key, value]) => ["--set", `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`]),
+    ...sets.flatMap(([key, value]) => [
+      "--set",
+      `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+    ]),
   ];
 }
 
