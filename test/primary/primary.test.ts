@@ -125,6 +125,12 @@ describe("a first start that fails is an answer, not a loop", () => {
     expect(primary.stdout).toBe("");
   });
 
+  it("a recording that is not there: its name and 78", async () => {
+    const primary = start({ demo: { replay: ["no-such-file.csv"] } });
+    expect(await primary.exited).toEqual({ code: 78, signal: null });
+    expect(primary.stderr).toMatch(/^tapecast: demo\.replay: .*no-such-file\.csv.*\n$/u);
+  });
+
   it.each([{ name: "listen" }, { name: "admin" }])(
     "the $name port is taken: one line and 69",
     async ({ name }) => {
