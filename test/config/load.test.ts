@@ -1,4 +1,5 @@
 /** docs/CONFIGURATION.md: what is refused and with which path, and what wins over what. */
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -236,6 +237,44 @@ describe("public key files", () => {
     expect(problem?.path).toBe("auth.jwt.publicKeyFile");
     expect(problem?.message).toMatch(message);
   });
+});
+
+describe("keys that do not fit", () => {
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey;
+  const keys: readonly [string, KeyObject, string, RegExp | null][] = [
+    ["RSA for RS256", rsa, "RS256", null],
+    ["RSA for ES256", rsa, "ES256", /a key for RS256, not for ES256/],
+    ["RSA of 1024 bits", generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey, "RS256", /2048 bits/],
+    ["P-256 for ES256", generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey, "ES256", null],
+    ["P-384 for ES256", generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey, "ES256", /nor P-256/],
+    ["Ed25519 for EdDSA", generateKeyPairSync("ed25519").publicKey, "EdDSA", null],
+  ];
+  it.each(keys)("%s", (_name, key, algorithm, message) => {
+    const file = fileOf(key.export({ type: "spki", format: "pem" }).toString(), "pem");
+    const yaml = `auth: { jwt: { algorithms: [${algorithm}], publicKeyFile: ${file} } }`;
+    const problems = problemsOf({ file: fileOf(yaml) });
+    if (message === null) return expect(problems).toEqual([]);
+    expect(problems).toEqual([{ path: "auth.jwt.publicKeyFile", message: expect.stringMatching(message) }]);
+  });
+
+  it("a certificate that is none is found at the start", () => {
+    const [cert, key] = [fileOf("no certificate", "pem"), fileOf("no key", "pem")];
+    const problems = problemsOf({ file: fileOf(`listen: { tls: { cert: ${cert}, key: ${key} } }`) });
+    expect(problems).toEqual([{ path: "listen.tls", message: expect.stringMatching(/cannot be used/) }]);
+  });
+
+  it("reusePort is refused where Node does not have it", () => {
+    const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+    const has = major > 22 || (major === 22 && minor >= 12);
+    expect(pathsOf("listen: { reusePort: true }")).toEqual(has ? [] : ["listen.reusePort"]);
+  });
+
+  it.each(["null", "chrome-extension://abcdef", "http://localhost:8080"])(
+    "the origin %s is one",
+    (origin) => {
+      expect(pathsOf(`auth: { allowedOrigins: ["${origin}"] }`)).toEqual([]);
+    },
+  );
 });
 
 describe("what is right", () => {
