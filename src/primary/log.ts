@@ -18,5 +18,5 @@ export function createLogger(config: Config, bindings: Readonly<Record<string, s
   // Standard output may go away before we do (a closed terminal, a pipe to `head`): the server goes on without it.
   destination.on("error", () => {});
   if (!process.stdout.isTTY) return pino(options, destination);
-  return pino(options, pretty({ destination, ignore: "hostname", translateTime: "SYS:HH:MM:ss.l" }));
+  return pino(options, pretty({ destination, singleLine: true, translateTime: "SYS:HH:MM:ss.l" }));
 }
