@@ -124,7 +124,7 @@ export class MemoryBrokerHost {
           origin: message.origin ?? undefined,
         };
         // A copy: what came over IPC is a view of the whole batch.
-        const position = this.publish(message.topic, message.data.slice(), options);
+        const position = this.publish(message.topic, Buffer.from(message.data), options);
         worker.outbox.push({ kind: "published", id: message.id, position });
         break;
       }

@@ -161,7 +161,11 @@ export class MemoryBroker implements Broker {
     // Copies: what came over IPC is a view of the whole batch.
     return {
       position,
-      entries: entries.map(({ seq, data, origin }) => ({ seq, data: data?.slice() ?? null, origin })),
+      entries: entries.map(({ seq, data, origin }) => ({
+        seq,
+        data: data === null ? null : Buffer.from(data),
+        origin,
+      })),
     };
   }
 
@@ -205,7 +209,7 @@ export class MemoryBroker implements Broker {
     const topic = this.#topics.get(name);
     if (topic === undefined) return;
     this.counters.publicationsReceived++;
-    topic.feed.live(epoch, seq, data.slice(), origin);
+    topic.feed.live(epoch, seq, Buffer.from(data), origin);
     topic.pump();
   }
 
