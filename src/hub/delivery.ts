@@ -227,6 +227,9 @@ export class Delivery {
     }
     for (const { log } of undelivered) accounted.set(log, (accounted.get(log) ?? 0) - 1);
     membership.accounted = accounted;
+    // The ring may move past its own messages; they wait for it.
+    const own = undelivered.filter(({ log, origin }) => log.sampler !== null && origin === reader.id);
+    membership.extras = own.length === 0 ? null : own;
     reader.laggingCount += 1;
     if (reader.laggingCount === 1) this.#counters.laggingReaders += 1;
   }

@@ -64,7 +64,7 @@ export class Hub {
   readonly #options: HubOptions;
   readonly #source: TopicSource;
   readonly #logs = new Map<string, TopicLog>();
-  readonly #waiters = new Map<TopicLog, Waiter[]>();
+  readonly #waiters = new Map<TopicLog, Set<Waiter>>();
   readonly #readers = new Map<string, Reader>();
   readonly #memberships: Memberships;
   readonly #delivery: Delivery;
@@ -105,7 +105,7 @@ export class Hub {
     log.epoch = position?.epoch ?? null;
     log.seq = position?.seq ?? 0;
     log.isOpen = true;
-    const waiters = this.#waiters.get(log) ?? [];
+    const waiters = this.#waiters.get(log) ?? new Set();
     this.#waiters.delete(log);
     for (const waiter of waiters) {
       waiter.missing -= 1;
@@ -148,14 +148,15 @@ export class Hub {
     log.epoch = position.epoch;
     log.seq = position.seq;
     if (log.topic.delivery === "every") {
-      log.clear(this.#delivery.order);
+      // A place of its own among the entries: also a reader that was given all before it has missed something.
+      log.clear(this.#nextOrder());
       for (const reader of readersOf(log)) {
         this.counters.historyGaps += 1;
         reader.sink.closeForGap();
       }
       return;
     }
-    if (isNewEpoch) log.clear(this.#delivery.order);
+    if (isNewEpoch) log.clear(this.#nextOrder());
     if (log.sampler !== null && lostCount !== null) {
       log.arrived += lostCount;
       this.#leaveOut(log, lostCount);
@@ -188,10 +189,20 @@ export class Hub {
     this.#nowMs = nowMs;
     const logs = topics.map((topic) => this.#logs.get(topic.name) ?? this.#create(topic));
     const closed = new Set(logs.filter((log) => !log.isOpen));
-    for (const log of logs) log.waiting += 1;
+    for (const log of logs) {
+      log.waiting += 1;
+      this.#noteInterest(log);
+    }
     const waiter: Waiter = { missing: closed.size, finish: null };
     const end = (): void => {
+      if (waiter.finish === null) return;
       waiter.finish = null;
+      // While a broker is away for long, those who gave up must not pile up.
+      for (const log of closed) {
+        const waiters = this.#waiters.get(log);
+        waiters?.delete(waiter);
+        if (waiters?.size === 0) this.#waiters.delete(log);
+      }
       for (const log of logs) {
         log.waiting -= 1;
         this.#noteInterest(log);
@@ -208,15 +219,11 @@ export class Hub {
     }
     for (const log of closed) {
       const waiters = this.#waiters.get(log);
-      if (waiters === undefined) this.#waiters.set(log, [waiter]);
-      else waiters.push(waiter);
+      if (waiters === undefined) this.#waiters.set(log, new Set([waiter]));
+      else waiters.add(waiter);
     }
     this.#after(this.#options.openTimeoutMs, () => waiter.finish?.());
-    return {
-      cancel: () => {
-        if (waiter.finish !== null) end();
-      },
-    };
+    return { cancel: end };
   }
 
   /**

@@ -1,5 +1,5 @@
 /**
- * Random publishes, subscribes, stalls, drains, rate changes and departures against a naive twin: a list per reader and
+ * Random publishes, gaps, subscribes, stalls, drains, rate changes and departures against a naive twin: a list per reader and
  * topic of what was published while it was subscribed. What each reader got is compared with what its topic promises.
  * HUB_MODEL_STEPS and HUB_MODEL_SEED choose another run.
  */
@@ -96,6 +96,7 @@ class World {
     else if (dice < 0.9) this.drain(this.alive());
     else if (dice < 0.95) this.add();
     else if (dice < 0.96) this.leave(this.alive());
+    else if (dice < 0.962) this.gap();
     else this.hub.windowMs = this.pick([0, 0, 5, 20]);
   }
 
@@ -113,8 +114,7 @@ class World {
     this.clients.push({ reader, sink, variant, stays: new Map(), ended: [], read: 0, isGone: false });
   }
 
-  publish(): void {
-    const topic = this.pick(topics);
+  publish(topic = this.pick(topics)): void {
     const burst = this.random() < 0.05 ? 40 : 1;
     for (let index = 0; index < burst; index += 1) {
       const number = (this.published.get(topic.name) ?? 0) + 1;
@@ -134,6 +134,20 @@ class World {
         this.nowMs,
       );
     }
+  }
+
+  /** The broker loses a few publications and says so before the next one. */
+  gap(): void {
+    const topic = this.pick(topics.filter(({ history: kept }) => kept !== null));
+    const lostCount = 1 + Math.floor(this.random() * 3);
+    let number = this.published.get(topic.name) ?? 0;
+    for (let count = 0; count < lostCount; count += 1) {
+      number += 1;
+      for (const client of this.clients) client.stays.get(topic.name)?.published.push(number);
+    }
+    this.published.set(topic.name, number);
+    this.hub.gap(topic.name, { epoch: "1", seq: number }, lostCount, this.nowMs);
+    this.publish(topic);
   }
 
   /** Subscribes to, or changes the rate of, a few topics at once. */

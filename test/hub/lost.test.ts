@@ -162,6 +162,22 @@ describe("a sender's own message", () => {
     expect(lostOf(sender.sink)).toEqual([16]);
   });
 
+  it("comes back to a sender that was found lagging only at the flush, also when the ring has moved past it", () => {
+    const world = new HubWorld({ ringMessagesMax: 4 });
+    const sender = world.client();
+    world.subscribe(sender, [danmaku("danmaku.a", 1000)]);
+    const own = world.publish("danmaku.a", sender);
+    // Something else filled the socket before the flush.
+    sender.sink.isFull = true;
+    world.go();
+    burst(world, 20);
+    world.go();
+    world.drain(sender);
+    world.go(2000);
+    expect(numbersOf(sender.sink)).toEqual([own, 18, 19, 20, 21]);
+    expect(lostOf(sender.sink)).toEqual([16]);
+  });
+
   it("is not given to a sender that does not read the topic", () => {
     const world = new HubWorld();
     const [sender, reader] = [world.client(), world.client()];
