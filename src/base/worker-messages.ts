@@ -6,7 +6,7 @@
  * The life of a worker:
  *   primary forks → worker loads its code, listens for messages and says `booted` → `start` → worker listens →
  *   `ready` (or `startFailed`) → `heartbeat` and `metrics` each second, `status` when it changes → `drain` → worker
- *   closes what it has → last `metrics`, `drained` → worker exits by itself.
+ *   closes what it has → last `metrics`, `drained` → `exit` → worker exits by itself.
  * `booted` is needed because what node:cluster delivers before the worker's module has run is lost (tried).
  * A worker ignores SIGINT and SIGHUP (a terminal sends them to the whole group; the primary decides), and ends when
  * the IPC channel closes.
@@ -36,6 +36,11 @@ export type PrimaryMessage<Configuration> =
     }
   /** Stop accepting, tell the clients, close paced; whatever is left at the deadline is cut. */
   | { readonly type: "drain"; readonly deadlineMs: number }
+  /**
+   * The answer to `drained`: nothing follows. The channel keeps order, so every connection that the primary had
+   * handed over before has come by now and was given back.
+   */
+  | { readonly type: "exit" }
   | BusMessage;
 
 /** Worker to primary. */
@@ -51,6 +56,6 @@ export type WorkerMessage<Snapshot = unknown> =
   | { readonly type: "metrics"; readonly snapshot: Snapshot }
   /** Whether the worker can do all its work. `reason` is for people, without secrets; null when ready. */
   | { readonly type: "status"; readonly ready: boolean; readonly reason: string | null }
-  /** The drain is over; the worker exits with 0. */
+  /** The drain is over; on `exit` the worker exits with 0. */
   | { readonly type: "drained" }
   | BusMessage;

@@ -39,8 +39,12 @@ export function elementTexts(text: string): string[] {
 
 function unquoted(quoted: string): string {
   if (!quoted.includes("\\")) return quoted.slice(1, -1);
-  const name: unknown = JSON.parse(quoted);
-  return String(name);
+  try {
+    return String(JSON.parse(quoted));
+  } catch {
+    // No JSON: any answer will do, as the head of this file says.
+    return quoted;
+  }
 }
 
 function skipSpace(text: string, from: number): number {

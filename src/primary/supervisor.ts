@@ -175,10 +175,12 @@ export class Supervisor implements WorkerObserver {
       case "metrics":
         this.#listener.onMetrics(worker, message.snapshot);
         break;
+      case "drained":
+        worker.send({ type: "exit" });
+        break;
       // Heard, which is all that these are for here; the bus has its own listener.
       case "booted":
       case "heartbeat":
-      case "drained":
       case "bus":
         break;
     }

@@ -87,8 +87,6 @@ async function drain(deadlineMs: number): Promise<void> {
   await worker?.drain(deadlineMs);
   if (metrics !== null) send({ type: "metrics", snapshot: metrics.snapshot() });
   send({ type: "drained" });
-  // Ends by itself once the channel has sent all: `disconnect` is queued behind the messages.
-  process.disconnect();
 }
 
 // The terminal sends these to the whole group; the primary decides what they mean.
@@ -98,6 +96,7 @@ process.on("disconnect", () => process.exit());
 process.on("message", (message: Incoming) => {
   if (message.type === "bus") onBus(message.payload);
   else if (message.type === "start") void start(message.slot, message.config);
-  else void drain(message.deadlineMs);
+  else if (message.type === "drain") void drain(message.deadlineMs);
+  else process.disconnect();
 });
 send({ type: "booted" });
