@@ -6,6 +6,13 @@ import { describe, expect, it } from "vitest";
 import type { TopicLog } from "../../src/hub/topic-log.ts";
 import { chat, danmaku, HubWorld, lostOf, numbersOf, quote, wire } from "./hub-world.ts";
 
+function logOf(seqs: readonly number[], ringMessagesMax = 4): TopicLog {
+  const world = new HubWorld({ ringMessagesMax });
+  world.subscribe(world.client(), [chat("chat.a")]);
+  for (const seq of seqs) world.hub.publish("chat.a", seq, Buffer.from("1"), null, world.nowMs);
+  return world.log("chat.a");
+}
+
 describe("opening", () => {
   it("asks the broker once, however many want the topic, and tells all when it is open", () => {
     const world = new HubWorld();
@@ -307,13 +314,6 @@ describe("a gap that the broker cannot close", () => {
 });
 
 describe("TopicLog", () => {
-  function logOf(seqs: readonly number[], ringMessagesMax = 4): TopicLog {
-    const world = new HubWorld({ ringMessagesMax });
-    world.subscribe(world.client(), [chat("chat.a")]);
-    for (const seq of seqs) world.hub.publish("chat.a", seq, Buffer.from("1"), null, world.nowMs);
-    return world.log("chat.a");
-  }
-
   it.each([
     { name: "everything that is kept", seqs: [1, 2, 3], since: 0, found: [1, 2, 3] },
     { name: "a part", seqs: [1, 2, 3], since: 2, found: [3] },
