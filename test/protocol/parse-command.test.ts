@@ -7,6 +7,9 @@ import type { Command } from "../../src/protocol/parse-command.ts";
 
 const parse = (text: string): ReturnType<typeof parseCommand> => parseCommand(Buffer.from(text));
 
+const withParams = (method: string, params: string): string =>
+  `{"id":1,"method":"${method}","params":${params}}`;
+
 describe("commands", () => {
   it.each<{ name: string; text: string; command: Command }>([
     { name: "ping", text: '{"id":1,"method":"ping"}', command: { method: "ping" } },
@@ -214,9 +217,6 @@ describe("unreadable messages are answered with id null (ABUSE PS1)", () => {
 });
 
 describe("readable messages that are no command keep their id", () => {
-  const withParams = (method: string, params: string): string =>
-    `{"id":1,"method":"${method}","params":${params}}`;
-
   it.each([
     { name: "no method", text: '{"id":1}' },
     { name: "an unknown method", text: '{"id":1,"method":"shout"}' },
