@@ -2,7 +2,7 @@
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium, type Browser, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 
 const executablePath = "/usr/bin/chromium";
 
@@ -49,4 +49,26 @@ export function complaints(page: Page): string[] {
     if (response.status() >= 400) found.push(`${response.status()} ${response.url()}`);
   });
   return found;
+}
+
+/** Opens an address in a browser context of its own (its own storage), on a wide screen unless told otherwise. */
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<Page> {
+  const context = await browser.newContext({
+    viewport: { width: 1440, height: 900 },
+    locale: "en-US",
+    ...options,
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  await page.goto(url);
+  return page;
+}
+
+/** What the masthead says of the connection: `connecting`, `open`, `waiting`, `stopped`. */
+export async function linkState(page: Page): Promise<string | null> {
+  return page.locator(".link-state").getAttribute("data-state");
 }
