@@ -13,7 +13,7 @@ export const limitsSchema = z
   .strictObject(
     {
       connectionsMax: limit(1, countMax, null, {
-        description: "Open connections per worker; one more is closed with 4504.",
+        description: "Open connections per worker; one more handshake is answered 503.",
         unit: "connections",
       }),
       connectionsPerAddressMax: limit(1, countMax, null, {
