@@ -10,6 +10,8 @@ export interface EchoConnection {
   readonly isWritable: boolean;
   write(bytes: Uint8Array): boolean;
   sendText(text: string): boolean;
+  /** Sends a message, compressed where that was agreed on and pays. */
+  sendCompressed(isText: boolean, payload: Uint8Array): boolean;
   /** Wire bytes of the frames of the message being delivered, or null when they are not recorded. */
   readonly recordedFrames: Uint8Array | null;
   /** Reading stops while echoes wait to be taken, so that a peer that only sends cannot fill our memory. */
@@ -28,9 +30,8 @@ export class EchoSession {
 
   /** @param payload borrowed until return. */
   receive(isText: boolean, payload: Uint8Array): void {
-    const frame = encodeFrame(isText ? opcode.text : opcode.binary, payload);
-    this.#connection.write(frame);
-    if (this.#isTraced) this.#sendTrace(frame);
+    if (this.#isTraced) this.#echoTraced(isText, payload);
+    else this.#connection.sendCompressed(isText, payload);
     if (!this.#connection.isWritable) this.#connection.pauseReading();
   }
 
@@ -38,7 +39,9 @@ export class EchoSession {
     this.#connection.resumeReading();
   }
 
-  #sendTrace(frame: Buffer): void {
+  #echoTraced(isText: boolean, payload: Uint8Array): void {
+    const frame = encodeFrame(isText ? opcode.text : opcode.binary, payload);
+    this.#connection.write(frame);
     const recorded = this.#connection.recordedFrames;
     const received = recorded === null ? "" : Buffer.from(recorded).toString("hex");
     this.#connection.sendText(JSON.stringify({ event: "frames", in: received, out: frame.toString("hex") }));

@@ -27,6 +27,12 @@ export interface SubscriptionWish {
 
 /** A history page for recovery is at most this long; a longer absence is answered with `recovered: false`. */
 const recoveryEntriesMax = 10_000;
+/** What a reply has besides its topics: the id, at most 128 bytes, and braces. */
+const envelopeBytes = 256;
+/** What a topic has besides its name and data: `"epoch":"…","seq":…,"recovered":false,"intervalMs":5000,"data":`. */
+const topicBytes = 128;
+/** What a recovered message has besides its data: `{"seq":…,"data":},`. */
+const entryBytes = 34;
 
 export class SubscriptionRequest {
   readonly #services: SessionServices;
@@ -136,7 +142,7 @@ export class SubscriptionRequest {
     const { topics, errors } = this.#wish;
     const reply = new ReplyWriter().text('"topics":{');
     const wishes: Wish[] = [];
-    let restBytes = limits.pendingBytesMax;
+    let restBytes = limits.pendingBytesMax - envelopeBytes;
     for (const [index, log] of logs.entries()) {
       // `logs` has an element for each of `topics`.
       const { name } = topics[index] as RuledTopic;
@@ -144,8 +150,9 @@ export class SubscriptionRequest {
         errors.set(name, new RequestError("unavailable", "the topic could not be opened in time"));
         continue;
       }
-      const value = log.value(nowMs);
-      const valueBytes = value?.data.length ?? 0;
+      const nameJson = JSON.stringify(name);
+      restBytes -= topicBytes + Buffer.byteLength(nameJson);
+      const valueBytes = log.value(nowMs)?.data.length ?? 0;
       if (valueBytes > restBytes && wishes.length > 0) {
         errors.set(
           name,
@@ -153,7 +160,7 @@ export class SubscriptionRequest {
         );
         continue;
       }
-      reply.text(`${wishes.length === 0 ? "" : ","}${JSON.stringify(name)}:`);
+      reply.text(`${wishes.length === 0 ? "" : ","}${nameJson}:`);
       restBytes -= this.#describe(reply, log, nowMs, restBytes);
       wishes.push({ log, classMs: this.#classOf(log) });
     }
@@ -164,7 +171,7 @@ export class SubscriptionRequest {
     hub.change(this.#reader, wishes, [], nowMs);
   }
 
-  /** Appends what the client learns of a topic. Returns how many bytes of data went in. */
+  /** Appends what the client learns of a topic. Returns how many bytes its data and messages took. */
   #describe(reply: ReplyWriter, log: TopicLog, nowMs: number, bytesMax: number): number {
     reply.text("{");
     let bytes = 0;
@@ -184,7 +191,7 @@ export class SubscriptionRequest {
     const step = state === undefined ? null : recoveryStep(log, state);
     if (step?.kind === "recovered") {
       let bytes = 0;
-      for (const { data } of step.entries) bytes += data.length;
+      for (const { data } of step.entries) bytes += entryBytes + data.length;
       if (bytes <= bytesMax) {
         this.#services.counters.recovered += 1;
         reply.text(',"recovered":true,').messages(step.entries);
