@@ -339,8 +339,7 @@ export class NativeSession {
       if (!this.#isClosed) this.#expiry.set(identity.expiresWallMs);
       return null;
     } catch (error) {
-      if (error instanceof RequestError) return error;
-      throw error;
+      return this.#requestError(error);
     }
   }
 
@@ -372,14 +371,16 @@ export class NativeSession {
       })
       .catch((error: unknown) => {
         if (this.#isClosed) return;
-        if (error instanceof RequestError) this.#refuse(idJson, error);
-        else if (error instanceof BrokerError) {
-          this.#refuse(idJson, new RequestError("unavailable", "the broker cannot be reached"));
-        } else {
-          this.#services.onUnexpected(error);
-          this.#refuse(idJson, new RequestError("internal", "this failed for a reason of ours"));
-        }
+        this.#refuse(idJson, this.#requestError(error));
       });
+  }
+
+  /** The one place that turns what failed into what the client is told. */
+  #requestError(error: unknown): RequestError {
+    if (error instanceof RequestError) return error;
+    if (error instanceof BrokerError) return new RequestError("unavailable", "the broker cannot be reached");
+    this.#services.onUnexpected(error);
+    return new RequestError("internal", "this failed for a reason of ours");
   }
 
   #refuse(idJson: string, error: RequestError): void {

@@ -54,9 +54,12 @@ export class RawSession {
       .then(
         (identity) => this.#subscribe(identity),
         (error: unknown) => {
-          if (!(error instanceof RequestError)) throw error;
-          if (error.temporary) this.#connection.close(closeCodes.overloaded, "overloaded");
-          else this.#connection.close(closeCodes.unauthorized, "unauthorized");
+          if (error instanceof RequestError && !error.temporary) {
+            this.#connection.close(closeCodes.unauthorized, "unauthorized");
+            return;
+          }
+          if (!(error instanceof RequestError)) this.#services.onUnexpected(error);
+          this.#connection.close(closeCodes.overloaded, "overloaded");
         },
       )
       .catch(this.#services.onUnexpected);

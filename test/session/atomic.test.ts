@@ -1,7 +1,7 @@
 /** PRODUCT §4: the subscribe reply is snapshot and position in one step. What follows begins at seq + 1, none twice. */
 import { describe, expect, it } from "vitest";
 
-import { epoch, SessionWorld, tick } from "./session-world.ts";
+import { epoch, SessionWorld, tick, gate } from "./session-world.ts";
 import type { Client } from "./session-world.ts";
 
 interface Message {
@@ -22,6 +22,12 @@ function afterReply(messages: readonly string[]): { at: number; seqs: number[] }
     seqs: parsed.slice(index + 1).filter(({ topic }) => topic === "chat.a").map(({ seq }) => seq!),
   };
 } // prettier-ignore
+
+const subscribeTo = (topics: readonly string[]): object => ({
+  id: 1,
+  method: "subscribe",
+  params: { topics },
+});
 
 function subscribe(world: SessionWorld, client: Client, since: number | null = null): void {
   const params = {
@@ -71,10 +77,8 @@ describe("publications around a subscribe", () => {
     publish(world, 10);
     const other = await world.client();
     await world.ask(other, { id: 1, method: "subscribe", params: { topics: ["chat.a"] } });
-    let open = (): void => undefined;
-    world.broker.gate = new Promise((resolve) => {
-      open = resolve;
-    });
+    const { open, promise } = gate();
+    world.broker.gate = promise;
     const client = await world.client();
     subscribe(world, client, 2);
     publish(world, 3);
@@ -261,12 +265,6 @@ describe("commands are answered in the order in which they came", () => {
 });
 
 describe("limits and what a closed connection leaves", () => {
-  const subscribeTo = (topics: readonly string[]): object => ({
-    id: 1,
-    method: "subscribe",
-    params: { topics },
-  });
-
   it("topicsPerConnectionMax: N pass, N + 1 is refused by itself (ABUSE PS4)", async () => {
     const world = new SessionWorld();
     world.limits = { ...world.limits, topicsPerConnectionMax: 3 };
@@ -303,16 +301,16 @@ describe("limits and what a closed connection leaves", () => {
     expect(world.hub.counters.subscriptions).toBe(2000);
   });
 
-  it.each([
-    { name: "topics are being opened", before: (world: SessionWorld) => (world.broker.opensAtOnce = false) },
-    { name: "a token is being verified", before: (world: SessionWorld) => (world.verifyGate = new Promise(() => undefined)) },
-    { name: "the broker reads history", before: (world: SessionWorld) => (world.broker.gate = new Promise(() => undefined)) },
-    { name: "everything goes its way", before: () => undefined },
-  ])("closing while $name frees everything (ABUSE PS5)", async ({ before }) => {
+  it.each<{ name: string; hold: (world: SessionWorld) => void }>([
+    { name: "topics are being opened", hold: (world) => void (world.broker.opensAtOnce = false) },
+    { name: "a token is being verified", hold: (world) => void (world.verifyGate = gate().promise) },
+    { name: "the broker reads history", hold: (world) => void (world.broker.gate = gate().promise) },
+    { name: "everything goes its way", hold: () => undefined },
+  ])("closing while $name frees everything (ABUSE PS5)", async ({ hold }) => {
     const world = new SessionWorld();
     world.publish("chat.a", "1");
     world.publish("chat.a", "2");
-    before(world);
+    hold(world);
     const client = await world.client();
     subscribe(world, client, 0);
     world.send(client, { id: 2, method: "token", params: { token: "x" } });

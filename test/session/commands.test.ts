@@ -1,7 +1,7 @@
 /** PRODUCT §4: every method and event of tapecast.v1, as it stands on the wire. */
 import { describe, expect, it } from "vitest";
 
-import { brokerAway, epoch, SessionWorld, tick } from "./session-world.ts";
+import { brokerAway, epoch, SessionWorld, tick, gate } from "./session-world.ts";
 
 describe("a new connection", () => {
   it("is welcomed before anything else", () => {
@@ -278,10 +278,8 @@ describe("publish", () => {
   it("hands data on byte for byte, also when the command had to wait and its buffer was used again", async () => {
     const world = new SessionWorld();
     const client = await world.client();
-    let open = (): void => undefined;
-    world.verifyGate = new Promise((resolve) => {
-      open = resolve;
-    });
+    const { open, promise } = gate();
+    world.verifyGate = promise;
     world.send(client, { id: 1, method: "token", params: { token: "x" } });
     const buffer = Buffer.from('{"id":2,"method":"publish","params":{"topic":"chat.a","data":{"p": 1.10}}}');
     client.session.receive(buffer);
@@ -367,13 +365,14 @@ describe("publish", () => {
   });
 });
 
-describe("history", () => {
-  async function filled(count: number): Promise<SessionWorld> {
-    const world = new SessionWorld();
-    for (let seq = 1; seq <= count; seq += 1) world.publish("chat.a", `"m${seq}"`);
-    return world;
-  }
+/** Messages m1, m2 and so on. */
+function filled(count: number): SessionWorld {
+  const world = new SessionWorld();
+  for (let seq = 1; seq <= count; seq += 1) world.publish("chat.a", `"m${seq}"`);
+  return world;
+}
 
+describe("history", () => {
   it.each([
     {
       name: "the newest, oldest first",
@@ -397,7 +396,7 @@ describe("history", () => {
     },
   ])("$name", async ({ params, rest }) => {
     // prettier-ignore
-    const world = await filled(4);
+    const world = filled(4);
     const client = await world.client();
     expect(await world.ask(client, `{"id":4,"method":"history","params":${params}}`)).toEqual([
       `{"id":4,"result":{"topic":"chat.a","epoch":"${epoch}","seq":4,${rest}}}`,
@@ -409,7 +408,7 @@ describe("history", () => {
     { name: "a limit", limit: ',"limit":7', asked: 7 },
     { name: "a limit past the largest", limit: ',"limit":100000', asked: 1000 },
   ])("asks the broker for at most so many: $name", async ({ limit, asked }) => {
-    const world = await filled(1);
+    const world = filled(1);
     const client = await world.client();
     await world.ask(client, `{"id":4,"method":"history","params":{"topic":"chat.a"${limit}}}`);
     expect(world.broker.calls).toEqual([`history chat.a since - limit ${asked}`]);
@@ -427,7 +426,7 @@ describe("history", () => {
   });
 
   it("a reply that would be larger than pendingBytesMax is too_large", async () => {
-    const world = await filled(100);
+    const world = filled(100);
     world.limits = { ...world.limits, pendingBytesMax: 1024 };
     const client = await world.client();
     const [reply] = await world.ask(client, { id: 1, method: "history", params: { topic: "chat.a" } });
@@ -470,10 +469,8 @@ describe("what goes wrong on our side", () => {
 
   it.each(commands)("the connection is gone when the broker answers: $method", async (command) => {
     const world = new SessionWorld();
-    let open = (): void => undefined;
-    world.broker.gate = new Promise((resolve) => {
-      open = resolve;
-    });
+    const { open, promise } = gate();
+    world.broker.gate = promise;
     const client = await world.client();
     world.send(client, command);
     client.connection.end();

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { HistoryPage } from "../../src/broker/broker.ts";
 import { TopicLog } from "../../src/hub/topic-log.ts";
 import { recoveryStep } from "../../src/session/recovery.ts";
-import { brokerAway, epoch, SessionWorld, tick, topics } from "./session-world.ts";
+import { brokerAway, epoch, SessionWorld, tick, topics, gate } from "./session-world.ts";
 import type { Client } from "./session-world.ts";
 
 /** What a recovery step gives, as text. */
@@ -28,9 +28,9 @@ const pageOf = (seqs: readonly number[], complete = true, pageEpoch = "7"): Hist
   complete,
 });
 
-describe("recoveryStep", () => {
-  const at = (seq: number, ofEpoch = "7"): { epoch: string; seq: number } => ({ epoch: ofEpoch, seq });
+const at = (seq: number, ofEpoch = "7"): { epoch: string; seq: number } => ({ epoch: ofEpoch, seq });
 
+describe("recoveryStep", () => {
   it.each([
     { name: "nothing was missed", kept: [1, 2], since: at(2), more: {}, step: "recovered " },
     { name: "nothing was ever published", kept: [], since: at(0), more: {}, step: "recovered " },
@@ -402,10 +402,8 @@ describe("a recovery larger than pendingBytesMax is recovered:false", () => {
 it("a recovery whose connection ends while the broker reads leaves nothing behind", async () => {
   const world = new SessionWorld();
   publish(world, 5);
-  let open = (): void => undefined;
-  world.broker.gate = new Promise((resolve) => {
-    open = resolve;
-  });
+  const { open, promise } = gate();
+  world.broker.gate = promise;
   const client = await world.client();
   world.send(client, { id: 1, method: "subscribe", params: { topics: ["chat.a"], since: { "chat.a": { epoch, seq: 1 } } } });
   await tick();

@@ -46,6 +46,15 @@ export function tick(): Promise<void> {
   });
 }
 
+/** A promise that the test resolves. */
+export function gate(): { readonly promise: Promise<void>; readonly open: () => void } {
+  let resolveIt: (() => void) | null = null;
+  const promise = new Promise<void>((resolve) => {
+    resolveIt = resolve;
+  });
+  return { promise, open: () => resolveIt?.() };
+}
+
 export class FakeConnection implements SessionConnection {
   readonly id: string;
   /** Text messages in the order of writing. */
@@ -338,7 +347,12 @@ export const brokerAway = new BrokerError("connect ECONNREFUSED", true);
 /** An identity as a token gives it. */
 export function granted(
   subscribe: readonly string[],
-  more: { sub?: string | null; publish?: readonly string[]; expiresWallMs?: number | null } = {},
+  more: { sub?: string | null; publish?: readonly string[]; expiresWallMs?: number } = {},
 ): Identity {
-  return grantedIdentity(more.sub ?? null, subscribe, more.publish ?? [], more.expiresWallMs ?? null);
+  return grantedIdentity(
+    more.sub ?? null,
+    subscribe,
+    more.publish ?? [],
+    more.expiresWallMs ?? Number.MAX_SAFE_INTEGER,
+  );
 }

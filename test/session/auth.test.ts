@@ -1,0 +1,348 @@
+/** PRODUCT §4: tokens. What they allow, when they end, what a new one changes. */
+import { describe, expect, it } from "vitest";
+
+import { RequestError } from "../../src/base/errors.ts";
+import { TokenExpiry, expiryJitterMs } from "../../src/session/token-expiry.ts";
+import { granted, SessionWorld, tick } from "./session-world.ts";
+import type { Client } from "./session-world.ts";
+
+const subscribeTo = (...topics: readonly string[]): object => ({
+  id: 1,
+  method: "subscribe",
+  params: { topics },
+});
+const token = (text: string): object => ({ id: 9, method: "token", params: { token: text } });
+
+/** A world in which a token is required. */
+function strict(): SessionWorld {
+  const world = new SessionWorld();
+  world.anonymous = null;
+  return world;
+}
+
+async function codeOf(world: SessionWorld, client: Client, command: object): Promise<string | null> {
+  const [reply] = await world.ask(client, command);
+  return (JSON.parse(reply!) as { error?: { code: string } }).error?.code ?? null;
+}
+
+describe("a token at the handshake", () => {
+  it("that is good gives its rights before ?topics= is served", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["chat.*"]));
+    const { connection } = world.connect({ token: "good", topics: ["chat.a", "quote.A"] });
+    await tick();
+    await tick();
+    expect(connection.take()[1]).toBe(
+      '{"event":"subscribed","topics":{"chat.a":{"epoch":"1795338789954376","seq":0}},' +
+        '"errors":{"quote.A":{"code":"forbidden","message":"the token does not allow this"}}}',
+    );
+  });
+
+  it.each([
+    { name: "is refused", error: new RequestError("unauthorized", "no"), closed: { code: 4500, reason: "unauthorized" } },
+    { name: "cannot be verified now", error: new RequestError("unavailable", "later"), closed: { code: 4004, reason: "overloaded" } },
+    { name: "fails in a way of its own", error: new TypeError("x"), closed: { code: 4004, reason: "overloaded" } },
+  ])("that $name closes with $closed.code, even where none is needed", async ({ error, closed }) => {
+    const world = new SessionWorld();
+    world.tokens.set("bad", error);
+    const native = world.connect({ token: "bad", topics: ["chat.a"] });
+    const raw = world.raw("chat.a", { token: "bad" });
+    await tick();
+    await tick();
+    expect(native.connection.closedWith).toEqual(closed);
+    expect(raw.connection.closedWith).toEqual(closed);
+    expect(native.connection.messages).toHaveLength(1);
+    expect(world.unexpected).toHaveLength(error instanceof RequestError ? 0 : 2);
+    world.go(10_000);
+    expect(world.hub.counters.topics).toBe(0);
+  }); // prettier-ignore
+
+  it("holds commands back until it is verified", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["chat.*"]));
+    const client = world.connect({ token: "good" });
+    world.send(client, subscribeTo("chat.a"));
+    expect(client.connection.take()).toHaveLength(1);
+    await tick();
+    await tick();
+    expect(client.connection.take()).toHaveLength(1);
+    expect(world.hub.counters.subscriptions).toBe(1);
+  });
+
+  it("that is verified after the connection went changes nothing", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["**"], { expiresWallMs: world.wallMs + 1000 }));
+    const native = world.connect({ token: "good", topics: ["chat.a"] });
+    const raw = world.raw("chat.a", { token: "good" });
+    native.connection.end();
+    raw.connection.end();
+    await tick();
+    await tick();
+    expect(world.hub.counters.topics).toBe(0);
+    expect(world.wheel.size).toBe(0);
+  });
+});
+
+describe("where a token is required", () => {
+  it("everything but ping is unauthorized until there is one (ABUSE PS9)", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["chat.*"], { publish: ["chat.*"] }));
+    const client = await world.client();
+    const [reply] = await world.ask(client, subscribeTo("chat.a"));
+    expect(reply).toBe(
+      '{"id":1,"result":{"topics":{},"errors":{"chat.a":{"code":"unauthorized","message":"a token is needed first"}}}}',
+    );
+    const publish = { id: 1, method: "publish", params: { topic: "chat.a", data: 1 } };
+    const history = { id: 1, method: "history", params: { topic: "chat.a" } };
+    expect(await codeOf(world, client, publish)).toBe("unauthorized");
+    expect(await codeOf(world, client, history)).toBe("unauthorized");
+    expect(await codeOf(world, client, { id: 1, method: "ping" })).toBeNull();
+    expect(world.broker.calls).toEqual([]);
+    expect(await world.ask(client, token("good"))).toEqual(['{"id":9,"result":{}}']);
+    expect(await codeOf(world, client, publish)).toBeNull();
+    expect(await codeOf(world, client, history)).toBeNull();
+  });
+
+  it("a connection without one is closed with 4500 after a while", async () => {
+    const world = strict();
+    const client = await world.client();
+    world.go(9_900);
+    expect(client.connection.closedWith).toBeNull();
+    world.go(expiryJitterMs + 200);
+    expect(client.connection.closedWith).toEqual({ code: 4500, reason: "unauthorized" });
+  });
+
+  it("a token in time ends that wait", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["chat.*"]));
+    const client = await world.client();
+    await world.ask(client, token("good"));
+    world.go(100_000);
+    expect(client.connection.closedWith).toBeNull();
+  });
+
+  it("a bad token over the wire is an error reply; the connection stays", async () => {
+    const world = strict();
+    const client = await world.client();
+    expect(await codeOf(world, client, token("bad"))).toBe("unauthorized");
+    expect(client.connection.closedWith).toBeNull();
+  });
+
+  it("/raw without one is closed with 4500", async () => {
+    const { connection } = strict().raw("chat.a");
+    expect(connection.closedWith).toEqual({ code: 4500, reason: "unauthorized" });
+  });
+});
+
+describe("rights", () => {
+  it.each([
+    { name: "subscribe on what the patterns allow", command: subscribeTo("chat.a"), code: undefined },
+    { name: "subscribe elsewhere", command: subscribeTo("quote.A"), code: "forbidden" },
+  ])("$name", async ({ command, code }) => {
+    const world = strict();
+    world.tokens.set("good", granted(["chat.*"]));
+    const client = await world.client({ token: "good" });
+    const [reply] = await world.ask(client, command);
+    const { result } = JSON.parse(reply!) as { result: { errors?: Record<string, { code: string }> } };
+    expect(Object.values(result.errors ?? {})[0]?.code).toBe(code);
+  });
+
+  it.each([
+    { name: "publish where the token and the rule allow it", topic: "chat.a", code: null },
+    { name: "publish where only the rule allows it", topic: "danmaku.a", code: "forbidden" },
+    { name: "publish where only the token allows it", topic: "quote.A", code: "forbidden" },
+  ])("$name", async ({ topic, code }) => {
+    const world = strict();
+    world.tokens.set("good", granted(["**"], { publish: ["chat.*", "quote.*"] }));
+    const client = await world.client({ token: "good" });
+    expect(await codeOf(world, client, { id: 1, method: "publish", params: { topic, data: 1 } })).toBe(code);
+  });
+
+  it("history needs the right to subscribe", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["quote.*"]));
+    const client = await world.client({ token: "good" });
+    expect(await codeOf(world, client, { id: 1, method: "history", params: { topic: "chat.a" } })).toBe("forbidden");
+    expect(await codeOf(world, client, { id: 1, method: "history", params: { topic: "quote.A" } })).toBeNull();
+  }); // prettier-ignore
+
+  it("/raw on a topic that the token does not allow is closed with 4501", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["quote.*"]));
+    const { connection } = world.raw("chat.a", { token: "good" });
+    await tick();
+    expect(connection.closedWith).toEqual({ code: 4501, reason: "forbidden" });
+  });
+});
+
+describe("a new token", () => {
+  it("extends the connection", async () => {
+    const world = strict();
+    world.tokens.set("first", granted(["chat.*"], { sub: "u1", expiresWallMs: world.wallMs + 60_000 }));
+    world.tokens.set("second", granted(["chat.*"], { sub: "u1", expiresWallMs: world.wallMs + 600_000 }));
+    const client = await world.client({ token: "first" });
+    world.go(59_000);
+    expect(await world.ask(client, token("second"))).toEqual(['{"id":9,"result":{}}']);
+    for (let second = 0; second < 500; second += 1) world.go(1000);
+    expect(client.connection.closedWith).toBeNull();
+    for (let second = 0; second < 50; second += 1) world.go(1000);
+    expect(client.connection.closedWith).toEqual({ code: 4502, reason: "token_expired" });
+  });
+
+  it.each([
+    { name: "the same subject", before: "u1", after: "u1", code: null },
+    { name: "another subject", before: "u1", after: "u2", code: "forbidden" },
+    { name: "no subject any more", before: "u1", after: null, code: "forbidden" },
+    { name: "a subject for the first time", before: null, after: "u1", code: null },
+  ])("for $name: $code", async ({ before, after, code }) => {
+    const world = strict();
+    world.tokens.set("first", granted(["chat.*"], { sub: before }));
+    world.tokens.set("second", granted(["**"], { sub: after }));
+    const client = await world.client({ token: "first" });
+    expect(await codeOf(world, client, token("second"))).toBe(code);
+    // The rights are those of the token that counts.
+    const [reply] = await world.ask(client, subscribeTo("quote.A"));
+    expect(reply!.includes("forbidden")).toBe(code !== null);
+    expect(client.connection.closedWith).toBeNull();
+  });
+
+  it("that no longer covers what is subscribed closes with 4501", async () => {
+    const world = strict();
+    world.tokens.set("first", granted(["**"], { sub: "u1" }));
+    world.tokens.set("second", granted(["chat.*"], { sub: "u1" }));
+    const client = await world.client({ token: "first" });
+    await world.ask(client, subscribeTo("chat.a", "quote.A"));
+    await world.ask(client, token("second"));
+    expect(client.connection.closedWith).toEqual({ code: 4501, reason: "forbidden" });
+  });
+
+  it("that covers less than before, but all that is subscribed, changes the rights only", async () => {
+    const world = strict();
+    world.tokens.set("first", granted(["**"], { sub: "u1" }));
+    world.tokens.set("second", granted(["chat.*"], { sub: "u1" }));
+    const client = await world.client({ token: "first" });
+    await world.ask(client, subscribeTo("chat.a"));
+    await world.ask(client, token("second"));
+    expect(client.connection.closedWith).toBeNull();
+    const [reply] = await world.ask(client, subscribeTo("quote.A"));
+    expect(reply).toContain("forbidden");
+  });
+
+  it("that is refused changes nothing", async () => {
+    const world = strict();
+    world.tokens.set("first", granted(["chat.*"], { sub: "u1" }));
+    const client = await world.client({ token: "first" });
+    expect(await codeOf(world, client, token("bad"))).toBe("unauthorized");
+    const [reply] = await world.ask(client, subscribeTo("chat.a"));
+    expect(reply).not.toContain("errors");
+  });
+
+  it("whose verification fails in a way of its own is internal, and later commands are answered", async () => {
+    const world = new SessionWorld();
+    world.tokens.set("odd", new TypeError("x"));
+    const client = await world.client();
+    world.send(client, token("odd"));
+    world.send(client, { id: 10, method: "ping" });
+    await tick();
+    await tick();
+    expect(client.connection.take()).toEqual([
+      '{"id":9,"error":{"code":"internal","message":"this failed for a reason of ours","temporary":true}}',
+      '{"id":10,"result":{}}',
+    ]);
+    expect(world.unexpected).toHaveLength(1);
+  });
+
+  it("holds later commands back: they have its rights", async () => {
+    const world = strict();
+    world.tokens.set("good", granted(["chat.*"]));
+    const client = await world.client();
+    world.send(client, token("good"));
+    world.send(client, subscribeTo("chat.a"));
+    await tick();
+    await tick();
+    const replies = client.connection.take();
+    expect(replies[0]).toBe('{"id":9,"result":{}}');
+    expect(replies[1]).not.toContain("errors");
+  });
+});
+
+describe("the end of a token", () => {
+  it.each(["native", "raw"] as const)("closes with 4502, not before exp, within the jitter: %s", async (kind) => {
+    const world = strict();
+    world.tokens.set("good", granted(["**"], { expiresWallMs: world.wallMs + 3_600_000 }));
+    const { connection } = kind === "native" ? world.connect({ token: "good" }) : world.raw("chat.a", { token: "good" });
+    await tick();
+    for (let second = 0; second < 3599; second += 1) world.go(1000);
+    expect(connection.closedWith).toBeNull();
+    for (let second = 0; second < 8; second += 1) world.go(1000);
+    expect(connection.closedWith).toEqual({ code: 4502, reason: "token_expired" });
+    await tick();
+    expect(world.wheel.size).toBe(0);
+  }); // prettier-ignore
+
+  it("already over when it comes", async () => {
+    const world = new SessionWorld();
+    world.tokens.set("old", granted(["**"], { expiresWallMs: world.wallMs - 60_000 }));
+    const client = await world.client({ token: "old" });
+    world.go(50);
+    expect(client.connection.closedWith?.code).toBe(4502);
+  });
+});
+
+function expiryOf(world: SessionWorld): { expiry: TokenExpiry; ends: number[] } {
+  const ends: number[] = [];
+  return { ends, expiry: new TokenExpiry(world.wheel, world.clock, () => void ends.push(world.wallMs)) };
+}
+
+describe("TokenExpiry", () => {
+  it("follows the wall clock when it jumps forwards, within a minute", () => {
+    const world = new SessionWorld();
+    const { expiry, ends } = expiryOf(world);
+    expiry.set(world.wallMs + 86_400_000);
+    world.wallMs += 86_400_000 + expiryJitterMs;
+    world.go(59_000);
+    expect(ends).toHaveLength(0);
+    world.go(2000);
+    expect(ends).toHaveLength(1);
+  });
+
+  it("follows the wall clock when it jumps backwards", () => {
+    const world = new SessionWorld();
+    const { expiry, ends } = expiryOf(world);
+    expiry.set(world.wallMs + 30_000);
+    world.wallMs -= 3_600_000;
+    for (let second = 0; second < 3500; second += 1) world.go(1000);
+    expect(ends).toHaveLength(0);
+    for (let second = 0; second < 200; second += 1) world.go(1000);
+    expect(ends).toHaveLength(1);
+  });
+
+  it("spreads the ends of many over five seconds", () => {
+    const world = new SessionWorld();
+    const endMs = world.wallMs + 10_000;
+    const all = Array.from({ length: 200 }, () => {
+      const each = expiryOf(world);
+      each.expiry.set(endMs);
+      return each;
+    });
+    for (let step = 0; step < 200; step += 1) world.go(100);
+    const delays = all.flatMap(({ ends }) => ends).map((atMs) => atMs - endMs);
+    expect(delays).toHaveLength(200);
+    expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(expiryJitterMs + 200);
+    expect(Math.max(...delays) - Math.min(...delays)).toBeGreaterThan(expiryJitterMs / 2);
+  });
+
+  it.each([
+    { name: "null, which is never", end: (expiry: TokenExpiry) => expiry.set(null) },
+    { name: "clear", end: (expiry: TokenExpiry) => expiry.clear() },
+  ])("is ended by $name", ({ end }) => {
+    const world = new SessionWorld();
+    const { expiry, ends } = expiryOf(world);
+    expiry.set(world.wallMs + 1000);
+    end(expiry);
+    world.go(100_000);
+    expect(ends).toEqual([]);
+    expect(world.wheel.size).toBe(0);
+  });
+});
