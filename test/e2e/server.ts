@@ -23,13 +23,6 @@ const setsDefault = {
   "shutdown.drainTimeoutMs": 3000,
 };
 
-/** A line of the log. */
-export interface LogLine {
-  readonly level: string;
-  readonly msg: string;
-  readonly [key: string]: unknown;
-}
-
 export class Server {
   readonly process: Running;
 
@@ -77,14 +70,6 @@ export class Server {
 
   get admin(): string {
     return /^admin (\S+)$/mu.exec(this.process.stdout)?.[1] ?? "not announced";
-  }
-
-  /** Its log so far: the lines that are JSON. */
-  get log(): LogLine[] {
-    return this.process.stdout
-      .split("\n")
-      .filter((line) => line.startsWith("{") && line.endsWith("}"))
-      .map((line): LogLine => JSON.parse(line));
   }
 
   /** The primary is the process itself; the rest of its group are the workers. */
