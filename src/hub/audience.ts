@@ -5,6 +5,7 @@
  */
 import type { Entry, Variant } from "./entry.ts";
 import type { Membership } from "./reader.ts";
+import type { Sweep } from "./sweep.ts";
 import type { AudienceTopic, TopicLog } from "./topic-log.ts";
 
 export class Audience {
@@ -23,8 +24,8 @@ export class Audience {
   pending: Entry[] = [];
   /** The topics of `pending`, at the same places. */
   pendingTopics: AudienceTopic[] = [];
-  /** Members have been given everything up to this `order`. */
-  flushedOrder = 0;
+  /** A flush that has not reached all members yet. */
+  sweep: Sweep | null = null;
   flushedMs = Number.NEGATIVE_INFINITY;
   isScheduled = false;
   /** When its set last changed in place. */

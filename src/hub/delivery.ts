@@ -9,6 +9,7 @@ import type { Entry } from "./entry.ts";
 import type { HubCounters } from "./hub-counters.ts";
 import type { Membership, Reader } from "./reader.ts";
 import { seal } from "./seal.ts";
+import { Sweep } from "./sweep.ts";
 import type { TopicLog } from "./topic-log.ts";
 
 /** Room for the sealed batches of a flush. 256 KiB holds 1,000 quotes; a larger batch gets a buffer of its own. */
@@ -32,24 +33,55 @@ export class Delivery {
     this.#onUntold = onUntold;
   }
 
-  /** Gives the audience's pending entries to all who are in it. */
-  flush(audience: Audience, nowMs: number): void {
-    const previousOrder = audience.flushedOrder;
+  /**
+   * Gives the audience's pending entries to all who are in it, or goes on doing so.
+   * @param writesMax stops when the counter of writes reaches this.
+   * @returns whether it is done; if not, call it again before anything else is flushed.
+   */
+  flush(audience: Audience, nowMs: number, writesMax: number): boolean {
+    if (audience.sweep === null) this.#beginFlush(audience, nowMs);
+    const { sweep, members } = audience;
+    if (sweep === null) return true;
+    for (let membership = sweep.next(members); membership !== null; membership = sweep.next(members)) {
+      this.#serve(membership, sweep);
+      if (this.#counters.writes >= writesMax) return false;
+    }
+    audience.sweep = null;
+    if (sweep.isTakenByAll) this.#slab.release(sweep.bytes);
+    return true;
+  }
+
+  #beginFlush(audience: Audience, nowMs: number): void {
     const entries = audience.takePending();
-    audience.flushedOrder = this.order;
     audience.flushedMs = nowMs;
     this.#counters.flushes += 1;
-    if (entries.length > 0 && audience.members.length > 0)
-      this.#flushMembers(audience, entries, previousOrder);
-    if (audience.joining.length > 0) {
-      for (const membership of audience.joining.splice(0)) this.#flushJoining(membership, entries);
+    const memberCount = audience.members.length;
+    if (entries.length > 0 && memberCount > 0) {
+      // Another one is first each time, so that nobody is always last. 7,919 is a prime.
+      const start = (this.#counters.flushes * 7919) % memberCount;
+      audience.sweep = new Sweep(entries, seal(entries, audience.variant, [], this.#slab), this.order, start);
     }
-    if (audience.returning.length > 0) {
-      for (const membership of audience.returning.splice(0)) {
-        membership.index = -1;
-        this.catchUp(membership, nowMs);
-      }
+    // These have cursors of their own, and are members with nothing owed to them afterwards.
+    for (const membership of audience.joining.splice(0)) {
+      membership.index = -1;
+      if (this.#giveOwn(membership, entries)) this.attach(membership);
     }
+    for (const membership of audience.returning.splice(0)) {
+      membership.index = -1;
+      this.catchUp(membership, nowMs);
+    }
+  }
+
+  #serve(membership: Membership, sweep: Sweep): void {
+    const { reader } = membership;
+    if (!reader.sink.isWritable) {
+      this.#beginLag(membership, membership.cursor, owedTo(membership));
+      return;
+    }
+    membership.cursor = sweep.order;
+    if (this.#write(reader, sweep.bytes, sweep.entries.length)) return;
+    sweep.isTakenByAll = false;
+    this.#beginLag(membership, sweep.order, owedTo(membership));
   }
 
   /**
@@ -63,13 +95,10 @@ export class Delivery {
         if (!this.catchUp(membership, nowMs)) return false;
         continue;
       }
-      const audience = membership.audience;
-      if (membership.state === "member") {
-        if (audience.pending.length === 0) continue;
-        this.detach(membership);
-        membership.cursor = Math.max(membership.cursor, audience.flushedOrder);
-      } else this.detach(membership);
-      if (!this.#giveOwn(membership, audience.pending)) return false;
+      const owed = owedTo(membership);
+      if (membership.state === "member" && owed.length === 0) continue;
+      this.detach(membership);
+      if (!this.#giveOwn(membership, owed)) return false;
       this.attach(membership);
     }
     return reader.sink.isWritable;
@@ -134,6 +163,7 @@ export class Delivery {
         last.index = membership.index;
       }
       membership.index = -1;
+      audience.sweep?.disturb();
     }
     if (membership.state === "lagging") this.#endLag(membership);
   }
@@ -141,10 +171,11 @@ export class Delivery {
   /** Gives a reader an entry that the rest of the audience does not get, in order with what is pending. */
   giveExtra(membership: Membership, entry: Entry, extrasMax: number): boolean {
     if (membership.state === "member") {
-      const audience = membership.audience;
+      const { audience } = membership;
+      // What a sweep on its way still owes it comes with the rest.
+      if (audience.sweep?.isOwedTo(membership) === true) membership.extras = [...audience.sweep.entries];
       this.detach(membership);
       membership.state = "joining";
-      membership.cursor = Math.max(membership.cursor, audience.flushedOrder);
       membership.index = audience.joining.length;
       audience.joining.push(membership);
     }
@@ -160,33 +191,9 @@ export class Delivery {
     this.#write(reader, bytes, 0);
   }
 
-  #flushMembers(audience: Audience, entries: readonly Entry[], previousOrder: number): void {
-    const members = audience.members;
-    const bytes = seal(entries, audience.variant, [], this.#slab);
-    let isTakenByAll = true;
-    // From the end: a member that lags leaves, and the last takes its place.
-    for (let index = members.length - 1; index >= 0; index -= 1) {
-      // Within bounds: the list only shrinks behind `index`.
-      const membership = members[index] as Membership;
-      if (!membership.reader.sink.isWritable) {
-        this.#beginLag(membership, Math.max(membership.cursor, previousOrder), entries);
-        continue;
-      }
-      if (this.#write(membership.reader, bytes, entries.length)) continue;
-      isTakenByAll = false;
-      this.#beginLag(membership, this.order, none);
-    }
-    if (isTakenByAll) this.#slab.release(bytes);
-  }
-
-  #flushJoining(membership: Membership, pending: readonly Entry[]): void {
-    membership.index = -1;
-    if (this.#giveOwn(membership, pending)) this.attach(membership);
-  }
-
-  /** Writes what a detached, not lagging membership has not got of `pending`, and its extras. False: it lags now. */
-  #giveOwn(membership: Membership, pending: readonly Entry[]): boolean {
-    const entries = pending.filter((entry) => entry.order > membership.cursor);
+  /** Writes what a detached, not lagging membership has not got of `owed`, and its extras. False: it lags now. */
+  #giveOwn(membership: Membership, owed: readonly Entry[]): boolean {
+    const entries = owed.filter((entry) => entry.order > membership.cursor);
     if (membership.extras !== null) {
       entries.push(...membership.extras);
       entries.sort((left, right) => left.order - right.order);
@@ -251,4 +258,13 @@ export class Delivery {
     reader.laggingCount -= 1;
     if (reader.laggingCount === 0) this.#counters.laggingReaders -= 1;
   }
+}
+
+/** What a member, or one that joins, has not been given of all that was published. Ascending by `order`. */
+function owedTo(membership: Membership): readonly Entry[] {
+  const { pending, sweep } = membership.audience;
+  // One that joins has what the sweep owed it among its extras.
+  if (membership.state === "member" && sweep?.isOwedTo(membership) === true)
+    return [...sweep.entries, ...pending];
+  return pending;
 }

@@ -75,6 +75,8 @@ export class Hub {
   #isWriting = false;
   /** Readers that went meanwhile. */
   readonly #removed: Reader[] = [];
+  /** The audience whose flush the last turn left unfinished. */
+  #sweeping: Audience | null = null;
   #nowMs = 0;
 
   constructor(options: HubOptions, source: TopicSource) {
@@ -285,14 +287,20 @@ export class Hub {
     this.#nowMs = nowMs;
     for (let action = this.#later.pop(nowMs); action !== null; action = this.#later.pop(nowMs)) action(nowMs);
     const writesMax = this.counters.writes + budgetMs * writesPerMs;
-    for (let audience = this.#due.pop(nowMs); audience !== null; audience = this.#due.pop(nowMs)) {
-      audience.isScheduled = false;
-      if (audience.readerCount === 0) continue;
+    for (;;) {
+      const audience = this.#sweeping ?? this.#due.pop(nowMs);
+      if (audience === null) break;
       this.#isWriting = true;
-      this.#delivery.flush(audience, nowMs);
+      const isDone = this.#delivery.flush(audience, nowMs, writesMax);
       this.#endWriting(false);
+      this.#sweeping = isDone ? null : audience;
+      if (isDone) {
+        audience.isScheduled = false;
+        if (audience.pending.length > 0) this.#schedule(audience);
+      }
       if (this.counters.writes >= writesMax) break;
     }
+    if (this.#sweeping !== null) return nowMs;
     return Math.max(nowMs, Math.min(this.#due.nextMs, this.#later.nextMs));
   }
 

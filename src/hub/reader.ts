@@ -38,7 +38,7 @@ export class Membership {
   state: MembershipState = "joining";
   /** Own place in the audience's list of its state. */
   index = -1;
-  /** `order` up to which everything was given; for a member, when it became one (later ones: `flushedOrder`). */
+  /** `order` up to which everything was given: its topics had nothing between this and what is pending. */
   cursor = 0;
   /** Entries for this reader alone: its own messages that were left out of a sample. Ascending by `order`. */
   extras: Entry[] | null = null;

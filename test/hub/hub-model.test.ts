@@ -36,6 +36,8 @@ const topics: HubTopic[] = [
   ...["d.1", "d.2"].map((name) => ({ name, delivery: "sample" as const, samplePerSecMax: 20, history })),
 ];
 
+const crowdTopics = new Set(topics.filter(({ name }) => ["q.1", "t.1", "l.1", "d.1"].includes(name)));
+
 /** One stay of a reader on a topic. */
 interface Stay {
   readonly topic: HubTopic;
@@ -55,13 +57,15 @@ interface Client {
   readonly ended: Stay[];
   read: number;
   isGone: boolean;
+  /** One of many with the same topics, so that audiences are shared. */
+  readonly isCrowd: boolean;
 }
 
 class World {
   readonly random: () => number;
   readonly clients: Client[] = [];
   readonly published = new Map<string, number>();
-  readonly checked = { stays: 0, deliveries: 0, lost: 0, gaps: 0 };
+  readonly checked = { stays: 0, deliveries: 0, lost: 0, gaps: 0, cutTurns: 0, shared: 0 };
   nowMs = 0;
   readonly hub: Hub;
   readonly ringMessagesMax = 16;
@@ -111,7 +115,16 @@ class World {
     sink.takes = () => this.random() >= stallRate;
     const variant = this.pick<Variant>(["native", "native", "batch"]);
     const reader = this.hub.addReader(`r${this.#nextId++}`, sink, variant);
-    this.clients.push({ reader, sink, variant, stays: new Map(), ended: [], read: 0, isGone: false });
+    this.clients.push({
+      reader,
+      sink,
+      variant,
+      stays: new Map(),
+      ended: [],
+      read: 0,
+      isGone: false,
+      isCrowd: this.random() < 0.6,
+    });
   }
 
   publish(topic = this.pick(topics)): void {
@@ -154,12 +167,12 @@ class World {
   change(client: Client | undefined): void {
     if (client === undefined || client.isGone || !this.hub.settle(client.reader, this.nowMs)) return;
     this.collect(client);
-    const chosen = new Set([this.pick(topics), this.pick(topics)]);
+    const chosen = client.isCrowd ? crowdTopics : new Set([this.pick(topics), this.pick(topics)]);
     const request = this.hub.open([...chosen], this.nowMs, (logs) => {
       const wishes = [];
       for (const log of logs) {
         expect(log).not.toBeNull();
-        const classMs = log!.topic.delivery === "latest" ? this.pick(rateClassesMs) : 0;
+        const classMs = log!.topic.delivery === "latest" && !client.isCrowd ? this.pick(rateClassesMs) : 0;
         wishes.push({ log: log!, classMs });
         const { topic } = log!;
         if (topic.history !== null) expect(log!.seq).toBe(this.published.get(topic.name) ?? 0);
@@ -183,7 +196,7 @@ class World {
   }
 
   unsubscribe(client: Client | undefined): void {
-    if (client === undefined || client.stays.size === 0 || !this.hub.settle(client.reader, this.nowMs))
+    if (client === undefined || client.isCrowd || client.stays.size === 0 || !this.hub.settle(client.reader, this.nowMs))
       return;
     this.collect(client);
     const name = this.pick([...client.stays.keys()]);
@@ -213,7 +226,10 @@ class World {
 
   turn(elapsedMs: number): void {
     this.nowMs += elapsedMs;
-    this.hub.turn(this.nowMs, 5);
+    // Small budgets leave sweeps unfinished, with everything else going on in between.
+    if (this.hub.turn(this.nowMs, this.pick([0.01, 0.02, 0.05, 5])) === this.nowMs)
+      this.checked.cutTurns += 1;
+    if (this.hub.counters.audiences <= this.clients.length - 3) this.checked.shared += 1;
     for (const client of this.clients.slice()) {
       if (!client.sink.isClosedForGap) continue;
       this.checked.gaps += 1;
@@ -316,6 +332,8 @@ describe("the hub against a naive twin", () => {
       expect(world.checked.lost).toBeGreaterThan(0);
       expect(world.checked.stays).toBeGreaterThan(stepsPerSeed / 20);
       expect(world.checked.gaps).toBeGreaterThan(0);
+      expect(world.checked.cutTurns).toBeGreaterThan(stepsPerSeed / 100);
+      expect(world.checked.shared).toBeGreaterThan(stepsPerSeed / 100);
     },
     600_000,
   );
