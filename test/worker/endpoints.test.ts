@@ -276,7 +276,7 @@ describe("what a connection gets", () => {
 });
 
 describe("where the token is", () => {
-  it.each([
+  it.each<{ name: string; target: string; headers: Record<string, string>; isAccepted: boolean }>([
     { name: "Authorization", target: "/ws", headers: { authorization: "Bearer good" }, isAccepted: true },
     {
       name: "the scheme in any case, with spaces",

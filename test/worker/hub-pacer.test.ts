@@ -19,12 +19,13 @@ class FakeHub {
   }
 }
 
-function pacerOf(windowMsMax = 20): { pacer: HubPacer; hub: FakeHub; nowMs: () => number } {
-  const nowMs = (): number => performance.now();
+const nowMs = (): number => performance.now();
+
+function pacerOf(windowMsMax = 20): { pacer: HubPacer; hub: FakeHub } {
   const pacer = new HubPacer({ nowMs, wallMs: nowMs }, windowMsMax);
   const hub = new FakeHub();
   pacer.drive(hub as unknown as Hub);
-  return { pacer, hub, nowMs };
+  return { pacer, hub };
 }
 
 /** A turn whose writing takes so long. */
@@ -65,7 +66,7 @@ describe("HubPacer", () => {
   ])(
     "a wake that is due $name gets a turn at the end of this event-loop turn, one for many",
     ({ delayMs }) => {
-      const { pacer, hub, nowMs } = pacerOf();
+      const { pacer, hub } = pacerOf();
       for (let count = 0; count < 5; count += 1) pacer.wake(nowMs() + delayMs);
       expect(hub.turns).toHaveLength(0);
       go(0);
@@ -76,7 +77,7 @@ describe("HubPacer", () => {
   );
 
   it("a wake that is due later gets a turn then, not before", () => {
-    const { pacer, hub, nowMs } = pacerOf();
+    const { pacer, hub } = pacerOf();
     pacer.wake(nowMs() + 49.2);
     go(49);
     expect(hub.turns).toHaveLength(0);
@@ -85,7 +86,7 @@ describe("HubPacer", () => {
   });
 
   it("the earliest wake counts; later ones make no timer", () => {
-    const { pacer, hub, nowMs } = pacerOf();
+    const { pacer, hub } = pacerOf();
     pacer.wake(nowMs() + 500);
     pacer.wake(nowMs() + 100);
     pacer.wake(nowMs() + 300);
@@ -97,7 +98,7 @@ describe("HubPacer", () => {
   });
 
   it("the hub's answer is its next wake", () => {
-    const { pacer, hub, nowMs } = pacerOf();
+    const { pacer, hub } = pacerOf();
     let rest = 3;
     hub.onTurn = (atMs) => {
       rest -= 1;
@@ -109,7 +110,7 @@ describe("HubPacer", () => {
   });
 
   it("a hub that wants to go on at once lets the event loop turn first", () => {
-    const { pacer, hub, nowMs } = pacerOf();
+    const { pacer, hub } = pacerOf();
     const order: string[] = [];
     let rest = 2;
     hub.onTurn = (atMs) => {
@@ -124,7 +125,7 @@ describe("HubPacer", () => {
   });
 
   it("adds nothing to the latency of an idle hub: the window stays 0", () => {
-    const { pacer, hub, nowMs } = pacerOf();
+    const { pacer, hub } = pacerOf();
     sweeping(hub, 0.4);
     pacer.wake(nowMs());
     go(1);
@@ -134,7 +135,7 @@ describe("HubPacer", () => {
   });
 
   it("widens the window with the sweeps up to its limit, and narrows it again", () => {
-    const { pacer, hub, nowMs } = pacerOf(20);
+    const { pacer, hub } = pacerOf(20);
     const windows: number[] = [];
     for (const takesMs of [3, 8, 15, 100, 4, 0.5]) {
       sweeping(hub, takesMs);
@@ -146,7 +147,7 @@ describe("HubPacer", () => {
   });
 
   it("a turn that flushed nothing says nothing about the load", () => {
-    const { pacer, hub, nowMs } = pacerOf();
+    const { pacer, hub } = pacerOf();
     hub.windowMs = 12;
     hub.onTurn = () => {
       clockMs += 50;
@@ -162,7 +163,7 @@ describe("HubPacer", () => {
     { name: "with a timer", delayMs: 100 },
     { name: "with a turn already on its way", delayMs: 0 },
   ])("stop ends all turns: $name", ({ delayMs }) => {
-    const { pacer, hub, nowMs } = pacerOf();
+    const { pacer, hub } = pacerOf();
     pacer.wake(nowMs() + delayMs);
     pacer.stop();
     pacer.wake(nowMs());
