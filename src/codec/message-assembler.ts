@@ -1,15 +1,18 @@
 /**
  * RFC 6455 §5.4 and §8.1: data frames in, whole messages out. Holds the order of fragments, our limits on a message
- * (§10.4), and UTF-8 as the bytes come in. Control frames never come here: they may stand between fragments.
+ * (§10.4), and UTF-8 as the bytes come in; of a compressed message (RFC 7692) both once it is inflated. Control frames
+ * never come here: they may stand between fragments.
  */
 import { isUtf8 } from "node:buffer";
 import { ByteStore, joinPiece } from "./byte-store.ts";
+import { inflateMessage } from "./inflate.ts";
 import { opcode } from "./opcode.ts";
 import { Utf8Validator } from "./utf8-validator.ts";
 import { type Violation, violation } from "./violation.ts";
 
 /** What a peer may send in one message. */
 export interface MessageLimits {
+  /** Of a compressed message: what comes out of it. */
   readonly messageBytesMax: number;
   /** Frames of one message, the first included; empty ones count. */
   readonly fragmentsPerMessageMax: number;
@@ -26,11 +29,13 @@ export class MessageAssembler {
   readonly #validator = new Utf8Validator();
   #isInMessage = false;
   #isText = false;
+  #isCompressed = false;
   #isLastFrame = false;
   #fragmentCount = 0;
   /** Sum of the lengths that the headers of this message promised. */
   #promisedBytes = 0;
   #message: Uint8Array | null = null;
+  #compressedBytes: number | null = null;
 
   constructor(limits: MessageLimits) {
     this.#messageBytesMax = limits.messageBytesMax;
@@ -57,15 +62,30 @@ export class MessageAssembler {
     return this.#message;
   }
 
-  /** Judges a data frame from its header alone, before a byte of payload is kept. Null when it may go on. */
-  beginFrame(frameOpcode: number, isFinal: boolean, payloadBytes: number): Violation | null {
+  /** With `message`: how many bytes it was inflated from; null when it came plain. */
+  get compressedBytes(): number | null {
+    return this.#compressedBytes;
+  }
+
+  /**
+   * Judges a data frame from its header alone, before a byte of payload is kept. Null when it may go on.
+   * @param isCompressed RSV1, of a message's first frame.
+   */
+  beginFrame(
+    frameOpcode: number,
+    isFinal: boolean,
+    isCompressed: boolean,
+    payloadBytes: number,
+  ): Violation | null {
     const refusal =
-      frameOpcode === opcode.continuation ? this.#continueMessage() : this.#beginMessage(frameOpcode);
+      frameOpcode === opcode.continuation
+        ? this.#continueMessage()
+        : this.#beginMessage(frameOpcode, isCompressed);
     if (refusal !== null) return refusal;
     this.#fragmentCount += 1;
     if (this.#fragmentCount > this.#fragmentsPerMessageMax) return violation.tooManyFragments;
     this.#promisedBytes += payloadBytes;
-    if (this.#promisedBytes > this.#messageBytesMax) return violation.messageTooBig;
+    if (this.#promisedBytes > this.#wireBytesMax()) return violation.messageTooBig;
     this.#isLastFrame = isFinal;
     if (isFinal) this.#store.expect(this.#promisedBytes);
     return null;
@@ -80,13 +100,16 @@ export class MessageAssembler {
     const isWhole = messageEnds && this.#store.usedBytes === 0;
     // RFC 6455 §8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not,
     // in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
-    const isChecked = !this.#isText || isWhole;
+    const isChecked = !this.#isText || isWhole || this.#isCompressed;
     if (!isChecked && !this.#validator.push(bytes, start, end)) return violation.textNotUtf8;
-    const message = joinPiece(this.#store, bytes, start, end, messageEnds);
-    if (message === null) return null;
+    const joined = joinPiece(this.#store, bytes, start, end, messageEnds);
+    if (joined === null) return null;
 
-    if (this.#isText && isWhole && !isUtf8(message)) return violation.textNotUtf8;
+    const message = this.#isCompressed ? inflateMessage(joined, this.#messageBytesMax) : joined;
+    if ("closeCode" in message) return message;
+    if (this.#isText && (isWhole || this.#isCompressed) && !isUtf8(message)) return violation.textNotUtf8;
     if (!this.#validator.isBetweenCodePoints) return violation.textNotUtf8;
+    this.#compressedBytes = this.#isCompressed ? joined.length : null;
     this.#isInMessage = false;
     this.#message = message;
     return null;
@@ -98,13 +121,22 @@ export class MessageAssembler {
     this.#message = null;
   }
 
+  /**
+   * What cannot be compressed grows by it: RFC 1951 §3.2.4 adds 5 bytes to each stored block, and zlib with the least
+   * memory makes blocks of 128 bytes.
+   */
+  #wireBytesMax(): number {
+    const bytesMax = this.#messageBytesMax;
+    return this.#isCompressed ? bytesMax + bytesMax / 16 + 64 : bytesMax;
+  }
+
   #continueMessage(): Violation | null {
     // RFC 6455 §5.4: a fragmented message is a first frame "with the FIN bit clear and an opcode other than 0",
     // then continuations; one without a beginning belongs to nothing.
     return this.#isInMessage ? null : violation.continuationOutside;
   }
 
-  #beginMessage(frameOpcode: number): Violation | null {
+  #beginMessage(frameOpcode: number, isCompressed: boolean): Violation | null {
     // RFC 6455 §5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another message
     // unless an extension has been negotiated that can interpret the interleaving."
     if (this.#isInMessage) return violation.messageInside;
@@ -113,6 +145,7 @@ export class MessageAssembler {
     // message"
     if (!this.#isText && !this.#allowBinary) return violation.binaryRefused;
     this.#isInMessage = true;
+    this.#isCompressed = isCompressed;
     this.#fragmentCount = 0;
     this.#promisedBytes = 0;
     return null;

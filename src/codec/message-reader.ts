@@ -1,6 +1,6 @@
 /**
- * The receiving half of RFC 6455 §5–§8, sans I/O: bytes in, messages, pings, pongs, the close and at most one
- * violation out. Joins frame-decoder.ts, message-assembler.ts and the rules of control frames (§5.5).
+ * The receiving half of RFC 6455 §5–§8 and RFC 7692, sans I/O: bytes in, messages, pings, pongs, the close and at most
+ * one violation out. Joins frame-decoder.ts, message-assembler.ts and the rules of control frames (§5.5).
  * It answers nothing: pong, close frame and closing the socket are the connection's.
  */
 import { isUtf8 } from "node:buffer";
@@ -27,10 +27,11 @@ export interface MessageSink {
   onViolation(closeCode: number, reason: string): void;
 }
 
-/** Who we are and what the peer may send. */
+/** Who we are and what the peer may send. One object may serve all connections of an endpoint. */
 export interface MessageReaderOptions {
   /** Ours: a server takes masked frames only, a client unmasked ones only (RFC 6455 §5.1). */
   readonly role: "server" | "client";
+  /** Of a compressed message: what comes out of it. */
   readonly messageBytesMax: number;
   /** Frames of one message, the first included. */
   readonly fragmentsPerMessageMax: number;
@@ -38,6 +39,8 @@ export interface MessageReaderOptions {
   readonly recordFrames?: boolean;
   /** False: a binary frame is refused with 1003 from its header. Default true. */
   readonly allowBinary?: boolean;
+  /** True: permessage-deflate was agreed on (RFC 7692), without context takeover by the peer. Default false. */
+  readonly allowCompressed?: boolean;
 }
 
 /** One per connection. */
@@ -55,7 +58,7 @@ export class MessageReader {
     this.#record = recordFrames ? new WireRecord(fragmentsPerMessageMax) : null;
     this.#decoder = new FrameDecoder({
       isMasked: options.role === "server",
-      isRsv1Allowed: false,
+      isRsv1Allowed: options.allowCompressed ?? false,
       recorder: this.#record,
     });
     this.#assembler = new MessageAssembler({ messageBytesMax, fragmentsPerMessageMax, allowBinary });
@@ -77,6 +80,11 @@ export class MessageReader {
    */
   get recordedFrames(): Uint8Array | null {
     return this.#record === null ? null : this.#record.view();
+  }
+
+  /** Inside onMessage: how many bytes that message was inflated from; null when it came plain. */
+  get compressedBytes(): number | null {
+    return this.#assembler.compressedBytes;
   }
 
   /**
@@ -119,9 +127,9 @@ export class MessageReader {
   }
 
   #judgeHeader(): Violation | null {
-    const { opcode: frameOpcode, payloadBytes } = this.#decoder;
+    const { opcode: frameOpcode, isFinal, isRsv1, payloadBytes } = this.#decoder;
     if (!this.#decoder.isControl) {
-      return this.#assembler.beginFrame(frameOpcode, this.#decoder.isFinal, payloadBytes);
+      return this.#assembler.beginFrame(frameOpcode, isFinal, isRsv1, payloadBytes);
     }
     this.#control.expect(payloadBytes);
     // RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer".

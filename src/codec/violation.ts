@@ -1,5 +1,5 @@
 /**
- * The closed list of what a peer can do wrong at the level of RFC 6455 §5–§8, each with its close code.
+ * The closed list of what a peer can do wrong at the level of RFC 6455 §5–§8 and RFC 7692, each with its close code.
  * These are verdicts, not exceptions: the reader never throws (§7.1.7 "Fail the WebSocket Connection").
  */
 import { closeCode } from "./close-code.ts";
@@ -46,6 +46,10 @@ export const violation = {
   textNotUtf8: { closeCode: closeCode.invalidPayload, reason: "text_not_utf8" },
   /** §5.5.1 and §8.1: a close reason that is not UTF-8. */
   closeReasonNotUtf8: { closeCode: closeCode.invalidPayload, reason: "close_reason_not_utf8" },
+  /** RFC 7692 §7.2.2: a compressed message that cannot be inflated, or does not end where its last block does. */
+  deflateCorrupt: { closeCode: closeCode.invalidPayload, reason: "deflate_corrupt" },
+  /** RFC 7692 §7.2.1: more final blocks in one compressed message than our limit; each costs an inflater. */
+  tooManyFinalBlocks: { closeCode: closeCode.policyViolation, reason: "too_many_final_blocks" },
   /** §10.4: more fragments than our limit. */
   tooManyFragments: { closeCode: closeCode.policyViolation, reason: "too_many_fragments" },
   /** §10.4: a message larger than our limit. */
