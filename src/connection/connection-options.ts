@@ -19,10 +19,25 @@ export interface ConnectionOptions extends MessageReaderOptions {
   readonly heartbeatTimeoutMs: number;
   readonly controlFramesPerSecMax: number | null;
   readonly inboundMessagesPerSecMax: number | null;
-  /** Wire bytes. */
+  /** Wire bytes, and of a compressed message what came out of it. */
   readonly inboundBytesPerSecMax: number | null;
+  /** True: the peer can inflate what `deflateFrame` makes. Default false. */
+  readonly maySendCompressed?: boolean;
   /** Whether the peer's close reason is sent back with its code (`/echo`); otherwise peers' text goes nowhere. */
   readonly echoesCloseReason: boolean;
+}
+
+/** The options of an endpoint's connections that agreed on permessage-deflate. */
+export interface CompressionOptions {
+  /** The peer's window is too small for what we compress: it may compress, we do not. */
+  readonly inbound: ConnectionOptions;
+  readonly both: ConnectionOptions;
+}
+
+/** Derives them, once per endpoint. */
+export function compressionOptions(plain: ConnectionOptions): CompressionOptions {
+  const inbound = { ...plain, allowCompressed: true };
+  return { inbound, both: { ...inbound, maySendCompressed: true } };
 }
 
 /**

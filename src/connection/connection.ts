@@ -15,6 +15,7 @@ import { TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { WheelEntry, type TimerWheel } from "../base/timer-wheel.ts";
 import { closeCode } from "../codec/close-code.ts";
+import { deflateFrame } from "../codec/deflate.ts";
 import { encodeCloseFrame, encodeFrame, encodeTextFrame } from "../codec/frame-encoder.ts";
 import { MessageReader, type MessageSink } from "../codec/message-reader.ts";
 import { opcode } from "../codec/opcode.ts";
@@ -127,6 +128,23 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     return this.write(encodeTextFrame(text));
   }
 
+  /** Whether the peer takes frames that `deflateFrame` made. */
+  get maySendCompressed(): boolean {
+    return this.#options.maySendCompressed === true;
+  }
+
+  /**
+   * Encodes and writes a message, compressed where that was agreed on and pays. `payload` is not kept. See `write`.
+   * Never for a message that holds a secret beside text of another peer: its length would tell of the secret.
+   */
+  sendCompressed(isText: boolean, payload: Uint8Array): boolean {
+    const frame = this.maySendCompressed ? deflateFrame(isText ? opcode.text : opcode.binary, payload) : null;
+    if (frame === null) return this.send(isText, payload);
+    this.#shared.counters.deflateBytesIn += payload.length;
+    this.#shared.counters.deflateBytesOut += frame.length;
+    return this.write(frame);
+  }
+
   /** Encodes and writes a message. `payload` is copied. See `write`. */
   send(isText: boolean, payload: Uint8Array): boolean {
     return this.write(encodeFrame(isText ? opcode.text : opcode.binary, payload));
@@ -204,7 +222,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
   onMessage(isText: boolean, payload: Uint8Array): void {
     if (this.#state !== open) return;
     this.#shared.counters.messagesIn += 1;
-    if (this.#budget?.takeMessage(this.#heardMs) === false) this.#failFlood();
+    if (!this.#takeMessage(payload.length)) this.#failFlood();
     else if (isText) this.#handler?.onText(payload);
     else this.#handler?.onBinary(payload);
   }
@@ -346,6 +364,19 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     this.#pong = null;
     if (pong !== null && !this.#give(pong)) return;
     this.#handler?.onDrained();
+  }
+
+  /** What a message was inflated to counts against the rate of bytes, since it costs us that much. */
+  #takeMessage(payloadBytes: number): boolean {
+    const { compressedBytes } = this.#reader;
+    if (this.#budget === null) return true;
+    if (compressedBytes !== null) {
+      this.#shared.counters.inflateBytesIn += compressedBytes;
+      this.#shared.counters.inflateBytesOut += payloadBytes;
+      const extraBytes = Math.max(0, payloadBytes - compressedBytes);
+      if (!this.#budget.takeBytes(extraBytes, this.#heardMs)) return false;
+    }
+    return this.#budget.takeMessage(this.#heardMs);
   }
 
   #takeControlFrame(): boolean {

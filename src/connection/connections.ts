@@ -56,6 +56,7 @@ export class Connections implements ConnectionsShared {
     this.#all.add(connection);
     this.counters.opened += 1;
     this.counters.open += 1;
+    if (options.allowCompressed === true) this.counters.deflateAgreed += 1;
     return connection;
   }
 

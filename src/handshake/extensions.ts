@@ -1,6 +1,6 @@
 /**
- * The grammar of Sec-WebSocket-Extensions (RFC 6455 §9.1). Only read here: which extension is accepted, and with what
- * parameters, is decided elsewhere, and declining every offer is always legal (§9.1: "the server may choose").
+ * The grammar of Sec-WebSocket-Extensions (RFC 6455 §9.1). Only read here: which offer is accepted, and with what
+ * parameters, is permessage-deflate.ts's to decide, and declining every offer is always legal.
  */
 
 import { isToken, trimWhitespace } from "./field-values.ts";

@@ -9,7 +9,9 @@ import type { Server as HttpServer } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 
+import { deflateWindowBits } from "../codec/deflate.ts";
 import { ownCloseCode } from "../connection/close-reason.ts";
+import type { ConnectionOptions } from "../connection/connection-options.ts";
 import type { Connections } from "../connection/connections.ts";
 import { releaseSocket } from "../connection/socket-owner.ts";
 import { acceptResponse } from "../handshake/accept-response.ts";
@@ -19,6 +21,7 @@ import {
   isRefusal,
   type Handshake,
 } from "../handshake/evaluate-handshake.ts";
+import { negotiateDeflate, type DeflateAgreement } from "../handshake/permessage-deflate.ts";
 import { isOriginAllowed, type AllowedOrigins } from "../handshake/origin.ts";
 import type { Refusal, RefusalReason } from "../handshake/refusal.ts";
 import type { RequestHead } from "../handshake/request-head.ts";
@@ -255,8 +258,9 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     if (isWelcome && this.#limits.countsAddresses) {
       socket.once("close", () => this.#limits.leave(remoteAddress));
     }
-    const connection = this.#connections.adopt(socket, endpoint.connection);
-    socket.write(acceptResponse(handshake.key, subprotocol));
+    const agreement = endpoint.compression === null ? null : negotiateDeflate(handshake.extensions);
+    const connection = this.#connections.adopt(socket, optionsFor(endpoint, agreement));
+    socket.write(acceptResponse(handshake.key, subprotocol, extensionHeaders(agreement)));
     if (!isWelcome) {
       // A browser's script sees a close code, but not the status of a refused handshake.
       this.counters.refuse("connections_per_address");
@@ -274,6 +278,19 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     };
     connection.start(endpoint.accept(connection, request), rest);
   }
+}
+
+function extensionHeaders(agreement: DeflateAgreement | null): Record<string, string> {
+  return agreement === null ? {} : { "Sec-WebSocket-Extensions": agreement.answer };
+}
+
+function optionsFor(
+  { connection, compression }: Endpoint,
+  agreement: DeflateAgreement | null,
+): ConnectionOptions {
+  if (agreement === null || compression === null) return connection;
+  // RFC 7692 §7.1.2.1: a client that names a smaller window than ours is sent uncompressed frames, which is always legal.
+  return agreement.serverWindowBits < deflateWindowBits ? compression.inbound : compression.both;
 }
 
 function isEncrypted(socket: Socket): boolean {

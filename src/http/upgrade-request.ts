@@ -1,6 +1,10 @@
 /** What the front door and the rest of the worker say to each other about one upgraded connection. */
 
-import type { ConnectionHandler, ConnectionOptions } from "../connection/connection-options.ts";
+import type {
+  CompressionOptions,
+  ConnectionHandler,
+  ConnectionOptions,
+} from "../connection/connection-options.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Refusal } from "../handshake/refusal.ts";
 
@@ -27,6 +31,8 @@ export interface Endpoint {
   readonly checkOrigin: boolean;
   /** One object for all connections of the endpoint. */
   readonly connection: ConnectionOptions;
+  /** As `connection`, for those who agree on permessage-deflate; null: it is declined. */
+  readonly compression: CompressionOptions | null;
   /**
    * Takes a connection to which the 101 was written. It may write to it, or close it, at once; the handler hears of
    * anything only after the return.

@@ -1,5 +1,9 @@
 /** The WebSocket endpoints of PROTOCOL.md by path, and the session that serves each. */
-import type { ConnectionHandler, ConnectionOptions } from "../connection/connection-options.ts";
+import {
+  compressionOptions,
+  type ConnectionHandler,
+  type ConnectionOptions,
+} from "../connection/connection-options.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
@@ -22,20 +26,26 @@ export interface Departing {
 /** Where sessions are noted while they live, so that a drain finds them. */
 export type SessionBook = Map<Connection, Departing>;
 
+/** How an endpoint's connections are limited, compressed or not. */
+type Kinds = Pick<Endpoint, "connection" | "compression">;
+
 const rawPrefix = "/raw/";
 /** Room for replies to small messages that arrive in one read, beyond the echo of the largest one. */
 const echoSlackBytes = 262_144;
 
 /** Builds the router over `config`. Its options objects are shared by all connections of an endpoint. */
 export function createRouter(config: Config, services: SessionServices, sessions: SessionBook): Router {
-  const native: ConnectionOptions = {
+  const native = kindsOf({
     ...baseOptions(config),
     messageBytesMax: limitNumber(config.limits.messageBytesMax),
     allowBinary: false,
+  });
+  const echo = kindsOf(echoOptions(config, 1));
+  // A trace repeats both frames as hex: twice their bytes each. Compressed ones would teach nothing.
+  const tracedEcho: Kinds = {
+    connection: { ...echoOptions(config, 5), recordFrames: true },
+    compression: null,
   };
-  const echo = echoOptions(config, 1);
-  // A trace repeats both frames as hex: twice their bytes each.
-  const tracedEcho: ConnectionOptions = { ...echoOptions(config, 5), recordFrames: true };
 
   return (path, query) => {
     const intervalMs = readInterval(query);
@@ -56,7 +66,7 @@ export function createRouter(config: Config, services: SessionServices, sessions
 }
 
 function nativeEndpoint(
-  connectionOptions: ConnectionOptions,
+  kinds: Kinds,
   services: SessionServices,
   sessions: SessionBook,
   query: URLSearchParams,
@@ -65,7 +75,7 @@ function nativeEndpoint(
   return {
     subprotocols: [subprotocolName],
     checkOrigin: true,
-    connection: connectionOptions,
+    ...kinds,
     accept(connection, request) {
       const names = (query.get("topics") ?? "").split(",").filter((name) => name !== "");
       const session = new NativeSession(connection, services, {
@@ -95,7 +105,7 @@ function nativeEndpoint(
 }
 
 function rawEndpoint(
-  connectionOptions: ConnectionOptions,
+  kinds: Kinds,
   services: SessionServices,
   sessions: SessionBook,
   topic: RuledTopic,
@@ -104,7 +114,7 @@ function rawEndpoint(
   return {
     subprotocols: [],
     checkOrigin: true,
-    connection: connectionOptions,
+    ...kinds,
     accept(connection, request): ConnectionHandler {
       const session = new RawSession(connection, services, { topic, token: tokenOf(request), intervalMs });
       sessions.set(connection, { depart: () => undefined });
@@ -122,15 +132,11 @@ function rawEndpoint(
   };
 }
 
-function echoEndpoint(
-  connectionOptions: ConnectionOptions,
-  sessions: SessionBook,
-  isTraced: boolean,
-): Endpoint {
+function echoEndpoint(kinds: Kinds, sessions: SessionBook, isTraced: boolean): Endpoint {
   return {
     subprotocols: ["echo"],
     checkOrigin: false,
-    connection: connectionOptions,
+    ...kinds,
     accept(connection): ConnectionHandler {
       const session = new EchoSession(connection, isTraced);
       sessions.set(connection, { depart: () => undefined });
@@ -142,6 +148,10 @@ function echoEndpoint(
       };
     },
   };
+}
+
+function kindsOf(connection: ConnectionOptions): Kinds {
+  return { connection, compression: compressionOptions(connection) };
 }
 
 function baseOptions(config: Config): Omit<ConnectionOptions, "messageBytesMax"> {

@@ -109,7 +109,7 @@ export async function connectPair(
   const notes = new Notes();
   const connection = connections.adopt(socket, { ...unlimited, ...options });
   connection.start(notes, Buffer.alloc(0));
-  peer.readFrames();
+  peer.readFrames(0, options.allowCompressed);
   return {
     connection,
     connections,

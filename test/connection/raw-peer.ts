@@ -76,13 +76,13 @@ export class RawPeer {
     return peer;
   }
 
-  /** From `offset` of what was received, bytes are frames. */
-  readFrames(offset = 0): void {
+  /** From `offset` of what was received, bytes are frames; compressed ones too if that was agreed on. */
+  readFrames(offset = 0, allowCompressed = false): void {
     const add = (kind: "text" | "binary" | "ping" | "pong", payload: Uint8Array): void => {
       this.events.push({ kind, text: Buffer.from(payload).toString("utf8") });
     };
     this.#reader = new MessageReader(
-      { role: "client", messageBytesMax: 2 ** 26, fragmentsPerMessageMax: 1024 },
+      { role: "client", messageBytesMax: 2 ** 26, fragmentsPerMessageMax: 1024, allowCompressed },
       {
         onMessage: (isText, payload) => add(isText ? "text" : "binary", payload),
         onPing: (payload) => add("ping", payload),

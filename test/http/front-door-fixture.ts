@@ -8,7 +8,7 @@ import {
   type ServerResponse,
 } from "node:http";
 
-import type { ConnectionHandler } from "../../src/connection/connection-options.ts";
+import { compressionOptions, type ConnectionHandler } from "../../src/connection/connection-options.ts";
 import { Connections } from "../../src/connection/connections.ts";
 import type { RefusalReason } from "../../src/handshake/refusal.ts";
 import { FrontDoor, type FrontDoorOptions } from "../../src/http/front-door.ts";
@@ -58,12 +58,13 @@ export async function openDoor(changes: DoorChanges = {}): Promise<Door> {
     subprotocols: ["tapecast.v1"],
     checkOrigin,
     connection: unlimited,
+    compression: compressionOptions(unlimited),
     accept(connection, request): ConnectionHandler {
       requests.push(request);
       connection.sendText("welcome");
       return {
-        onText: (payload) => void connection.send(true, payload),
-        onBinary: (payload) => void connection.send(false, payload),
+        onText: (payload) => void connection.sendCompressed(true, payload),
+        onBinary: (payload) => void connection.sendCompressed(false, payload),
         onDrained: () => {},
         onClosed: (code) => void closes.push(code),
       };
