@@ -6,8 +6,12 @@ import { Audience } from "./audience.ts";
 import type { Variant } from "./entry.ts";
 import type { TopicLog } from "./topic-log.ts";
 
+/** Its multiples spread evenly over [0, 1), however many there are (Weyl 1916). */
+const goldenRatio = 0.618_033_988_749_895;
+
 export class AudienceRegistry {
   readonly #byHash = new Map<string, Audience[]>();
+  #created = 0;
 
   /** An audience of exactly `topics`, made if there is none. */
   findOrCreate(variant: Variant, classMs: number, topics: ReadonlySet<TopicLog>): Audience {
@@ -15,7 +19,8 @@ export class AudienceRegistry {
     for (const log of topics) hash = (hash ^ log.hash) >>> 0;
     const found = this.#find(variant, classMs, hash, topics);
     if (found !== null) return found;
-    const audience = new Audience(variant, classMs);
+    this.#created += 1;
+    const audience = new Audience(variant, classMs, (this.#created * goldenRatio) % 1);
     for (const log of topics) audience.addTopic(log);
     this.register(audience);
     return audience;

@@ -11,6 +11,8 @@ import type { AudienceTopic, TopicLog } from "./topic-log.ts";
 export class Audience {
   readonly variant: Variant;
   readonly classMs: number;
+  /** Its own place within a window, in [0, 1). */
+  readonly phase: number;
   readonly topics = new Map<TopicLog, AudienceTopic>();
   /** XOR of the topics' hashes. */
   hash = 0;
@@ -33,9 +35,10 @@ export class Audience {
   /** Whether others with the same set can find it. */
   isRegistered = false;
 
-  constructor(variant: Variant, classMs: number) {
+  constructor(variant: Variant, classMs: number, phase: number) {
     this.variant = variant;
     this.classMs = classMs;
+    this.phase = phase;
   }
 
   addTopic(log: TopicLog): void {

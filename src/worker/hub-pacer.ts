@@ -1,15 +1,19 @@
 /**
  * Gives the hub its turns. While there is little to do, a turn follows at the end of the event-loop turn in which
- * publications arrived, so nothing is added to their latency. When sweeps take long, the flush window widens with
- * them, up to `flush.windowMsMax`, so that more publications share one system call; it narrows again by itself.
+ * publications arrived, so nothing is added to their latency. The more of its time the worker spends on turns, the
+ * wider the flush window becomes, up to `flush.windowMsMax`, so that more publications share one system call; it
+ * narrows again by itself.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Hub } from "../hub/hub.ts";
 
 /** Writing stops after about this long, so that reading, accepting and heartbeats go on between two turns. */
 const turnBudgetMs = 5;
-/** Sweeps shorter than this are no load. */
-const idleSweepMs = 1;
+/** The load is measured over this long. */
+const measureMs = 50;
+/** Share of the time spent on turns at which the window opens, and at which it is as wide as it may be. */
+const loadMin = 0.15;
+const loadMax = 0.4;
 
 export class HubPacer {
   readonly #clock: Clock;
@@ -19,11 +23,14 @@ export class HubPacer {
   #isImmediate = false;
   #timer: NodeJS.Timeout | null = null;
   #timerDueMs = Number.POSITIVE_INFINITY;
+  #measuredMs: number;
+  #busyMs = 0;
   #isStopped = false;
 
   constructor(clock: Clock, windowMsMax: number) {
     this.#clock = clock;
     this.#windowMsMax = windowMsMax;
+    this.#measuredMs = clock.nowMs();
     this.#run = () => this.#turn();
   }
 
@@ -62,11 +69,24 @@ export class HubPacer {
     const startMs = this.#clock.nowMs();
     const flushesBefore = hub.counters.flushes;
     const nextMs = hub.turn(startMs, turnBudgetMs);
-    if (hub.counters.flushes !== flushesBefore) {
-      const sweepMs = this.#clock.nowMs() - startMs;
-      hub.counters.flushDurationMs.observe(sweepMs);
-      hub.windowMs = sweepMs < idleSweepMs ? 0 : Math.min(this.#windowMsMax, 2 * sweepMs);
+    const endMs = this.#clock.nowMs();
+    if (hub.counters.flushes !== flushesBefore) hub.counters.flushDurationMs.observe(endMs - startMs);
+    this.#busyMs += endMs - startMs;
+    if (endMs - this.#measuredMs >= measureMs) this.#adapt(hub, endMs);
+    // An open window is looked at again even if nothing more comes, so that it is closed for what comes then.
+    const lookMs = hub.windowMs > 0 ? endMs + measureMs : Number.POSITIVE_INFINITY;
+    if (nextMs !== Number.POSITIVE_INFINITY || lookMs !== Number.POSITIVE_INFINITY) {
+      this.wake(Math.min(nextMs, lookMs));
     }
-    if (nextMs !== Number.POSITIVE_INFINITY) this.wake(nextMs);
+  }
+
+  #adapt(hub: Hub, nowMs: number): void {
+    const load = this.#busyMs / (nowMs - this.#measuredMs);
+    const share = Math.min(1, Math.max(0, (load - loadMin) / (loadMax - loadMin)));
+    // Half of the way at each look: the window itself changes the load.
+    const windowMs = (hub.windowMs + share * this.#windowMsMax) / 2;
+    hub.windowMs = windowMs < 1 ? 0 : windowMs;
+    this.#busyMs = 0;
+    this.#measuredMs = nowMs;
   }
 }

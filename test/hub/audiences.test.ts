@@ -178,7 +178,7 @@ describe("a set of one's own", () => {
   });
 
   it("takes a topic's pending entries along when the topic goes, and only those", () => {
-    const audience = new Audience("native", 0);
+    const audience = new Audience("native", 0, 0);
     const logs = [chat("chat.a"), quote("quote.b"), chat("chat.c")].map(
       (topic) => new TopicLog(topic, 4, () => 0.5),
     );
@@ -263,7 +263,7 @@ describe("AudienceRegistry", () => {
   });
 
   it("the hash follows the set as topics come and go", () => {
-    const audience = new Audience("native", 0);
+    const audience = new Audience("native", 0, 0);
     const [a, b] = [logOf("a", 0xffff_ffff), logOf("b", 0x8000_0001)];
     audience.addTopic(a);
     audience.addTopic(b);
@@ -275,7 +275,7 @@ describe("AudienceRegistry", () => {
   it("finds the twin of an audience that is not registered, and never itself", () => {
     const registry = new AudienceRegistry();
     const a = logOf("a", 7);
-    const lone = new Audience("native", 0);
+    const lone = new Audience("native", 0, 0);
     lone.addTopic(a);
     expect(registry.findTwin(lone)).toBeNull();
     const registered = registry.findOrCreate("native", 0, new Set([a]));

@@ -169,20 +169,38 @@ describe("one write per reader and flush", () => {
     expect(world.wakes).toEqual([world.nowMs]);
   });
 
-  it("waits for the flush window since the audience's last flush", () => {
+  it("collects for at most a flush window", () => {
     const world = new HubWorld();
     const client = world.client();
     world.subscribe(client, [chat("chat.a")]);
-    world.publish("chat.a");
-    world.go();
     world.hub.windowMs = 20;
     world.publish("chat.a");
-    world.go(19);
-    expect(numbersOf(client.sink)).toEqual([1]);
+    const dueMs = world.hub.turn(world.nowMs, 5);
+    expect(client.sink.writes).toBe(0);
+    expect(dueMs - world.nowMs).toBeGreaterThan(0);
+    expect(dueMs - world.nowMs).toBeLessThanOrEqual(20);
     world.publish("chat.a");
-    world.go(1);
-    expect(numbersOf(client.sink)).toEqual([1, 2, 3]);
-    expect(client.sink.writes).toBe(2);
+    world.go(dueMs - world.nowMs);
+    expect(numbersOf(client.sink)).toEqual([1, 2]);
+    expect(client.sink.writes).toBe(1);
+  });
+
+  it("spreads the audiences over the window, so that they make no single long sweep", () => {
+    const world = new HubWorld();
+    const clients = Array.from({ length: 100 }, () => world.client());
+    for (const [index, client] of clients.entries()) {
+      world.subscribe(client, [chat("chat.a"), chat(`chat.own${index}`)]);
+    }
+    world.hub.windowMs = 20;
+    world.publish("chat.a");
+    const served: number[] = [];
+    for (let elapsedMs = 0; elapsedMs < 20; elapsedMs += 1) {
+      const before = clients.filter(({ sink }) => sink.writes > 0).length;
+      world.go(1);
+      served.push(clients.filter(({ sink }) => sink.writes > 0).length - before);
+    }
+    expect(served.reduce((sum, each) => sum + each)).toBe(100);
+    expect(Math.max(...served)).toBeLessThanOrEqual(8);
   });
 
   it("stops at its budget and asks to go on at once, and nobody is left out", () => {

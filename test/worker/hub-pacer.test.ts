@@ -134,29 +134,35 @@ describe("HubPacer", () => {
     expect(hub.counters.flushDurationMs.sum).toBeCloseTo(0.4);
   });
 
-  it("widens the window with the sweeps up to its limit, and narrows it again", () => {
+  it("widens the window with the load up to its limit, and narrows it again", () => {
     const { pacer, hub } = pacerOf(20);
-    const windows: number[] = [];
-    for (const takesMs of [3, 8, 15, 100, 4, 0.5]) {
-      sweeping(hub, takesMs);
-      pacer.wake(nowMs());
-      go(1);
-      windows.push(hub.windowMs);
-    }
-    expect(windows.map((each) => Math.round(each))).toEqual([6, 16, 20, 20, 8, 0]);
+    /** Turns that take `takesMs` of every 10 ms, for as long as the windows are looked at six times. */
+    const windowsUnder = (takesMs: number): number[] => {
+      const windows: number[] = [];
+      while (windows.length < 6) {
+        sweeping(hub, takesMs);
+        pacer.wake(nowMs());
+        go(Math.max(1, 10 - takesMs));
+        if (windows.at(-1) !== hub.windowMs) windows.push(hub.windowMs);
+        if (windows.length > 1 && hub.windowMs === 0) break;
+      }
+      return windows;
+    };
+    const widening = windowsUnder(9);
+    expect(widening).toEqual(widening.toSorted((left, right) => left - right));
+    expect(hub.windowMs).toBeGreaterThan(18);
+    expect(hub.windowMs).toBeLessThanOrEqual(20);
+    windowsUnder(1);
+    expect(hub.windowMs).toBe(0);
   });
 
-  it("a turn that flushed nothing says nothing about the load", () => {
-    const { pacer, hub } = pacerOf();
-    hub.windowMs = 12;
-    hub.onTurn = () => {
-      clockMs += 50;
-      return Number.POSITIVE_INFINITY;
-    };
+  it("closes a window that nobody needs any longer, before the next publication comes", () => {
+    const { pacer, hub } = pacerOf(20);
+    hub.windowMs = 20;
     pacer.wake(nowMs());
-    go(1);
-    expect(hub.windowMs).toBe(12);
-    expect(hub.counters.flushDurationMs.count).toBe(0);
+    go(1000);
+    expect(hub.windowMs).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it.each([
