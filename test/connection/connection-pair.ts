@@ -1,7 +1,6 @@
 /** A connection over a real socket with a bare peer at the other end, and a clock that only the test moves. */
 
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +11,7 @@ import type { CloseReason } from "../../src/connection/close-reason.ts";
 import type { ConnectionHandler, ConnectionOptions } from "../../src/connection/connection-options.ts";
 import type { Connection } from "../../src/connection/connection.ts";
 import { Connections } from "../../src/connection/connections.ts";
+import { selfSigned } from "../setup/certificate.ts";
 import { RawPeer } from "./raw-peer.ts";
 
 export const transports = ["tcp", "unix", "tls"] as const;
@@ -78,21 +78,7 @@ export interface Pair {
   end(): Promise<void>;
 }
 
-/** Certificate and key of this run, by openssl. */
-export function selfSigned(): { cert: string; key: string } {
-  const folder = mkdtempSync(join(tmpdir(), "tapecast-tls-"));
-  try {
-    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-    const kind = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
-    const made = spawnSync("openssl", ["req", "-x509", ...kind.split(" "), "-keyout", key, "-out", cert]);
-    if (made.status !== 0) throw new Error(`openssl: ${String(made.stderr ?? made.error)}`);
-    return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-let certificate: { cert: string; key: string } | null = null;
+let certificate: { readonly cert: string; readonly key: string } | null = null;
 
 /** A connection after its handshake. The peer reads frames from its first byte. */
 export async function connectPair(

@@ -9,7 +9,7 @@ import { WebSocket } from "ws";
 import { clientRequest, createKey, readServerResponse } from "../../src/handshake/client-handshake.ts";
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import { opcode } from "../../src/codec/opcode.ts";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../setup/certificate.ts";
 import { ask, get, publish, publishLines } from "./http.ts";
 import { Peer } from "./peer.ts";
 import { redisUrl, uniquePrefix } from "../setup/redis-url.ts";

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { supportsReusePort } from "../../src/http/listen.ts";
 import { clientRequest, createKey } from "../../src/handshake/client-handshake.ts";
-import { selfSigned } from "../connection/connection-pair.ts";
+import { selfSigned } from "../setup/certificate.ts";
 import { eventually, RawPeer } from "../connection/raw-peer.ts";
 import { openDoor, type Door } from "./front-door-fixture.ts";
 
