@@ -144,6 +144,10 @@ describe("patterns", () => {
     expect(patternProblem(pattern)).toMatch(/^(?:a pattern|\* and \*\*|names that begin with \$)/);
   });
 
+  it("says how stars are meant where one stands inside a segment", () => {
+    expect(patternProblem("quote.A*")).toMatch(/whole segments/);
+  });
+
   it("match as a slow twin says", () => {
     const segment = fc.constantFrom("a", "b", "*", "**");
     fc.assert(

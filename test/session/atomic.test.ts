@@ -1,7 +1,7 @@
 /** PRODUCT §4: the subscribe reply is snapshot and position in one step. What follows begins at seq + 1, none twice. */
 import { describe, expect, it } from "vitest";
 
-import { epoch, SessionWorld, tick, gate } from "./session-world.ts";
+import { epoch, SessionWorld, tick, gate, granted } from "./session-world.ts";
 import type { Client } from "./session-world.ts";
 
 interface Message {
@@ -222,6 +222,18 @@ describe("commands are answered in the order in which they came", () => {
     expect(world.hub.counters.subscriptions).toBe(2);
   });
 
+  it("an unsubscribe right behind its subscribe ends it", async () => {
+    const world = new SessionWorld();
+    const client = await world.client();
+    subscribe(world, client);
+    world.send(client, { id: 2, method: "unsubscribe", params: { topics: ["chat.a"] } });
+    await tick();
+    publish(world);
+    world.go();
+    expect(client.connection.take().map((message) => (JSON.parse(message) as Message).id)).toEqual([1, 2]);
+    expect(world.hub.counters.subscriptions).toBe(0);
+  });
+
   it("behind ?topics=", async () => {
     const world = new SessionWorld();
     world.broker.opensAtOnce = false;
@@ -338,6 +350,28 @@ describe("limits and what a closed connection leaves", () => {
     client.session.announceClosing("restart", 1);
     expect(client.connection.take()).toEqual([]);
   }); // prettier-ignore
+
+  it("closing gives up what the broker never opened, at once", async () => {
+    const world = new SessionWorld();
+    world.broker.opensAtOnce = false;
+    const client = await world.client();
+    subscribe(world, client);
+    client.connection.end();
+    await tick();
+    // The topic lingers for five seconds, from now on.
+    world.go(5000);
+    expect(world.hub.counters.topics).toBe(0);
+  });
+
+  it("closing forgets when the token ends", async () => {
+    const world = new SessionWorld();
+    world.tokens.set("good", granted(["**"], { expiresWallMs: world.wallMs + 60_000 }));
+    const client = await world.client({ token: "good" });
+    expect(world.wheel.size).toBe(1);
+    client.connection.end();
+    await tick();
+    expect(world.wheel.size).toBe(0);
+  });
 
   it("subscribing and unsubscribing a thousand times opens the topic once (ABUSE PS4)", async () => {
     const world = new SessionWorld();

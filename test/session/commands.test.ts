@@ -253,13 +253,17 @@ describe("unsubscribe", () => {
     world.publish("chat.a", "1");
     world.go();
     world.send(client, { id: 2, method: "unsubscribe", params: { topics: ["chat.a"] } });
+    world.send(client, { id: 3, method: "ping" });
     world.publish("chat.a", "2");
     world.go();
     client.connection.isFull = false;
     client.session.drained();
     expect(client.connection.take()).toHaveLength(2);
     world.drain(client);
-    expect(client.connection.take()).toEqual(['{"id":2,"result":{"topics":["chat.a"]}}']);
+    expect(client.connection.take()).toEqual([
+      '{"id":2,"result":{"topics":["chat.a"]}}',
+      '{"id":3,"result":{}}',
+    ]);
   });
 });
 

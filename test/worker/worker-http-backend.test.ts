@@ -136,16 +136,16 @@ describe("who may publish", () => {
   });
 });
 
-describe("who a request is", () => {
-  const who = async (backend: WorkerHttpBackend, token: string | null): Promise<string> => {
-    try {
-      const identity: Identity = await backend.identify(token);
-      return identity === anonymousIdentity ? "anonymous" : "granted";
-    } catch (error) {
-      return (error as { code: string }).code;
-    }
-  };
+const who = async (backend: WorkerHttpBackend, token: string | null): Promise<string> => {
+  try {
+    const identity: Identity = await backend.identify(token);
+    return identity === anonymousIdentity ? "anonymous" : "granted";
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+};
 
+describe("who a request is", () => {
   it.each([
     { name: "nobody, where that is enough", token: null, keys: [], required: false, is: "anonymous" },
     { name: "nobody, where a token is required", token: null, keys: [], required: true, is: "unauthorized" },
