@@ -8,6 +8,7 @@
  */
 import { constants, deflateRawSync } from "node:zlib";
 import { invariant } from "../base/errors.ts";
+import { deflateCounters } from "./deflate-counters.ts";
 import { frameHeaderBytes, writeFrameHeader } from "./frame-encoder.ts";
 
 /**
@@ -27,7 +28,7 @@ const tailBytes = 4;
 
 /**
  * A whole compressed frame around `payload`, owned by the caller. Null where compressing does not pay: too small, too
- * large, or not an eighth smaller.
+ * large, or not a quarter smaller.
  * @param frameOpcode of a data frame; control frames are never compressed (RFC 7692 §6).
  */
 export function deflateFrame(frameOpcode: number, payload: Uint8Array): Buffer | null {
@@ -41,8 +42,14 @@ export function deflateFrame(frameOpcode: number, payload: Uint8Array): Buffer |
   });
   const bytes = flushed.length - tailBytes;
   invariant(flushed.readUInt32BE(bytes) === 0xffff, "a sync flush ends with an empty stored block");
-  if (bytes > payload.length * 0.875) return null;
+  if (bytes > payload.length * 0.75) {
+    deflateCounters.unshrinkable += 1;
+    return null;
+  }
   const frame = Buffer.allocUnsafe(frameHeaderBytes(bytes) + bytes);
   flushed.copy(frame, writeFrameHeader(frame, 0, rsv1 | frameOpcode, bytes), 0, bytes);
+  deflateCounters.deflated += 1;
+  deflateCounters.deflateBytesIn += payload.length;
+  deflateCounters.deflateBytesOut += frame.length;
   return frame;
 }

@@ -55,6 +55,12 @@ export function encodeFrame(frameOpcode: number, payload: Uint8Array): Buffer {
   return frame;
 }
 
+/** The payload of a whole unmasked frame that was made here: a view into it. */
+export function payloadOf(frame: Uint8Array): Uint8Array {
+  const shortLength = byteAt(frame, 1);
+  return frame.subarray(shortLength <= 125 ? 2 : shortLength === 126 ? 4 : 10);
+}
+
 /** A text frame; a lone surrogate becomes U+FFFD, so the payload is always UTF-8 (§5.6). */
 export function encodeTextFrame(text: string): Buffer {
   const payloadBytes = Buffer.byteLength(text);

@@ -5,6 +5,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { ByteStore, joinPiece } from "./byte-store.ts";
+import { deflateCounters } from "./deflate-counters.ts";
 import { inflateMessage } from "./inflate.ts";
 import { opcode } from "./opcode.ts";
 import { Utf8Validator } from "./utf8-validator.ts";
@@ -110,6 +111,7 @@ export class MessageAssembler {
     if (this.#isText && (isWhole || this.#isCompressed) && !isUtf8(message)) return violation.textNotUtf8;
     if (!this.#validator.isBetweenCodePoints) return violation.textNotUtf8;
     this.#compressedBytes = this.#isCompressed ? joined.length : null;
+    if (this.#isCompressed) countInflated(joined.length, message.length);
     this.#isInMessage = false;
     this.#message = message;
     return null;
@@ -150,4 +152,10 @@ export class MessageAssembler {
     this.#promisedBytes = 0;
     return null;
   }
+}
+
+function countInflated(bytesIn: number, bytesOut: number): void {
+  deflateCounters.inflated += 1;
+  deflateCounters.inflateBytesIn += bytesIn;
+  deflateCounters.inflateBytesOut += bytesOut;
 }

@@ -16,12 +16,6 @@ export class ConnectionCounters {
   messagesIn = 0;
   /** Connections that agreed on permessage-deflate. */
   deflateAgreed = 0;
-  /** Compressed messages that came in: their bytes as they came, and inflated. */
-  inflateBytesIn = 0;
-  inflateBytesOut = 0;
-  /** Messages that `sendCompressed` sent compressed: their bytes before and after. */
-  deflateBytesIn = 0;
-  deflateBytesOut = 0;
   pingsIn = 0;
   pongsIn = 0;
   pingsOut = 0;

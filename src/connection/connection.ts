@@ -139,10 +139,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
    */
   sendCompressed(isText: boolean, payload: Uint8Array): boolean {
     const frame = this.maySendCompressed ? deflateFrame(isText ? opcode.text : opcode.binary, payload) : null;
-    if (frame === null) return this.send(isText, payload);
-    this.#shared.counters.deflateBytesIn += payload.length;
-    this.#shared.counters.deflateBytesOut += frame.length;
-    return this.write(frame);
+    return frame === null ? this.send(isText, payload) : this.write(frame);
   }
 
   /** Encodes and writes a message. `payload` is copied. See `write`. */
@@ -371,8 +368,6 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     const { compressedBytes } = this.#reader;
     if (this.#budget === null) return true;
     if (compressedBytes !== null) {
-      this.#shared.counters.inflateBytesIn += compressedBytes;
-      this.#shared.counters.inflateBytesOut += payloadBytes;
       const extraBytes = Math.max(0, payloadBytes - compressedBytes);
       if (!this.#budget.takeBytes(extraBytes, this.#heardMs)) return false;
     }

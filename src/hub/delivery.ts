@@ -2,18 +2,25 @@
  * How entries reach readers: the flush of an audience, the private reads of those who join or return, and the
  * verdict that a reader lags. A lagging reader owns no queue: it leaves with a cursor and later reads the logs.
  */
+import { TokenBucket } from "../base/token-bucket.ts";
 import { Slab } from "../codec/slab.ts";
 import type { Audience } from "./audience.ts";
 import { catchUpSlice } from "./catch-up.ts";
 import type { Entry } from "./entry.ts";
 import type { HubCounters } from "./hub-counters.ts";
 import type { Membership, Reader } from "./reader.ts";
-import { seal } from "./seal.ts";
+import { isWorthCompressing, seal, sealCompressed } from "./seal.ts";
 import { Sweep } from "./sweep.ts";
 import type { TopicLog } from "./topic-log.ts";
 
 /** Room for the sealed batches of a flush. 256 KiB holds 1,000 quotes; a larger batch gets a buffer of its own. */
 const slabBytes = 262_144;
+/**
+ * Compressing costs about 1.5 µs a publication, a write 6 to 10: shared by so many readers it adds at most a quarter.
+ * Smaller audiences are compressed for while they need little, 3 % of a core.
+ */
+const compressReadersMin = 16;
+const compressForFewPerSec = 20_000;
 /** A reader is told of a `sample` topic's losses at most once in this time. */
 export const lostIntervalMs = 1000;
 const none: readonly Entry[] = [];
@@ -25,6 +32,7 @@ export class Delivery {
   readonly #catchUpBytesMax: number;
   readonly #onUntold: (log: TopicLog) => void;
   readonly #slab = new Slab(slabBytes);
+  readonly #compressForFew = new TokenBucket(compressForFewPerSec, 0);
 
   /** @param onUntold a reader that lagged has missed publications of a `sample` topic and must be told how many. */
   constructor(counters: HubCounters, catchUpBytesMax: number, onUntold: (log: TopicLog) => void) {
@@ -59,7 +67,8 @@ export class Delivery {
     if (entries.length > 0 && memberCount > 0) {
       // Another one is first each time, so that nobody is always last. 7,919 is a prime.
       const start = (this.#counters.flushes * 7919) % memberCount;
-      audience.sweep = new Sweep(entries, seal(entries, audience.variant, [], this.#slab), this.order, start);
+      const bytes = this.#sealForAll(audience, entries, nowMs);
+      audience.sweep = new Sweep(entries, bytes, this.order, start);
     }
     // These have cursors of their own, and are members with nothing owed to them afterwards.
     for (const membership of audience.joining.splice(0)) {
@@ -70,6 +79,16 @@ export class Delivery {
       membership.index = -1;
       this.catchUp(membership, nowMs);
     }
+  }
+
+  /** The bytes that all members are given. */
+  #sealForAll({ variant, members }: Audience, entries: readonly Entry[], nowMs: number): Buffer {
+    const isCompressed =
+      isWorthCompressing(entries, variant) &&
+      (members.length >= compressReadersMin || this.#compressForFew.take(entries.length, nowMs));
+    return isCompressed
+      ? sealCompressed(entries, variant, this.#slab)
+      : seal(entries, variant, [], this.#slab);
   }
 
   #serve(membership: Membership, sweep: Sweep): void {

@@ -2,7 +2,8 @@
  * One publication in a worker, and its encoded frames. A frame is built at the first time somebody needs it and
  * shared by all who read that variant: serialised once per publication and variant, never per reader.
  */
-import { encodeFrame, frameHeaderBytes, writeFrameHeader } from "../codec/frame-encoder.ts";
+import { deflateFrame } from "../codec/deflate.ts";
+import { encodeFrame, frameHeaderBytes, payloadOf, writeFrameHeader } from "../codec/frame-encoder.ts";
 import { opcode } from "../codec/opcode.ts";
 import type { TopicLog } from "./topic-log.ts";
 
@@ -12,7 +13,10 @@ import type { TopicLog } from "./topic-log.ts";
  * - `raw`: a text frame with `data` and nothing else.
  * - `batch`: the publications of one flush in one text frame, one JSON value per line.
  */
-export type Variant = "native" | "raw" | "batch";
+export type PlainVariant = "native" | "raw" | "batch";
+/** The same, of readers that take compressed messages too (RFC 7692). */
+export type CompressedVariant = `${PlainVariant}+deflate`;
+export type Variant = PlainVariant | CompressedVariant;
 
 const comma = Buffer.from(',"data":');
 const closeBrace = 0x7d;
@@ -35,6 +39,8 @@ export class Entry {
   #native: Buffer | null = null;
   #raw: Buffer | null = null;
   #line: Buffer | null = null;
+  #deflatedNative: Buffer | null = null;
+  #deflatedRaw: Buffer | null = null;
 
   constructor(
     log: TopicLog,
@@ -55,18 +61,31 @@ export class Entry {
   }
 
   /**
-   * The bytes that this entry adds to what a reader of `variant` is sent: a whole frame, or for `batch` a line
-   * without its line feed. Kept: do not change. Cost: one allocation at the first call per variant.
+   * The bytes that this entry adds to what a reader of `variant` is sent, uncompressed: a whole frame, or for `batch` a
+   * line without its line feed. Kept: do not change. Cost: one allocation at the first call per variant.
    */
   bytes(variant: Variant): Buffer {
     switch (variant) {
       case "native":
+      case "native+deflate":
         return (this.#native ??= this.#encodeNative());
       case "raw":
+      case "raw+deflate":
         return (this.#raw ??= encodeFrame(opcode.text, this.data));
       case "batch":
+      case "batch+deflate":
         return (this.#line ??= this.#encodeLine());
     }
+  }
+
+  /**
+   * The frame of `bytes`, compressed as a message of its own; the same where that does not pay. Kept: do not change.
+   * Cost: compressed at the first call per variant, for all readers.
+   */
+  compressedFrame(variant: "native+deflate" | "raw+deflate"): Buffer {
+    return variant === "native+deflate"
+      ? (this.#deflatedNative ??= deflated(this.bytes(variant)))
+      : (this.#deflatedRaw ??= deflated(this.bytes(variant)));
   }
 
   #encodeNative(): Buffer {
@@ -108,4 +127,9 @@ export class Entry {
     at += this.data.length;
     target[at] = closeBrace;
   }
+}
+
+/** The compressed frame of the same message; the plain one where compressing does not pay. */
+function deflated(frame: Buffer): Buffer {
+  return deflateFrame(opcode.text, payloadOf(frame)) ?? frame;
 }

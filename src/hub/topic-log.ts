@@ -14,6 +14,12 @@ export interface HubTopic {
   /** Only read for `sample`. */
   readonly samplePerSecMax: number;
   readonly history: { readonly size: number; readonly ttlMs: number } | null;
+  /**
+   * Whether its publications may be compressed together with those of other topics. Not where clients publish, nor
+   * where a token is needed: in one window, what an attacker writes and how long the whole becomes would tell of what
+   * else is in it (CRIME).
+   */
+  readonly sharesCompression: boolean;
 }
 
 /** A topic as one of the topics of an audience. */

@@ -8,14 +8,14 @@ import { BrokerError, RequestError } from "../base/errors.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import { encodeFrame } from "../codec/frame-encoder.ts";
 import { opcode } from "../codec/opcode.ts";
-import type { Variant } from "../hub/entry.ts";
+import type { PlainVariant } from "../hub/entry.ts";
 import type { Reader } from "../hub/reader.ts";
 import type { TopicLog } from "../hub/topic-log.ts";
 import { closeCodes } from "../protocol/close-codes.ts";
 import { parseCommand } from "../protocol/parse-command.ts";
 import type { Command, SincePosition } from "../protocol/parse-command.ts";
 import { errorReply, ReplyWriter } from "../protocol/reply-writer.ts";
-import { ConnectionSink } from "./reader-sink.ts";
+import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
 import { SubscriptionRequest } from "./subscription-request.ts";
 import type { SubscriptionWish } from "./subscription-request.ts";
@@ -70,8 +70,8 @@ export class NativeSession {
     this.#connection = connection;
     this.#services = services;
     this.#options = options;
-    const variant: Variant = options.batch ? "batch" : "native";
-    this.#reader = services.hub.addReader(connection.id, new ConnectionSink(connection, variant), variant);
+    const variant: PlainVariant = options.batch ? "batch" : "native";
+    this.#reader = addReader(services.hub, connection, variant);
     this.#identity = services.auth.anonymous;
     this.#publishBudget = new TokenBucket(services.limits.clientPublishesPerSecMax, services.clock.nowMs());
     this.#expiry = new TokenExpiry(services.wheel, services.clock, () => {

@@ -12,7 +12,7 @@ import { rateClassOf } from "../hub/rate-class.ts";
 import type { Reader } from "../hub/reader.ts";
 import type { TopicLog } from "../hub/topic-log.ts";
 import { closeCodes } from "../protocol/close-codes.ts";
-import { ConnectionSink } from "./reader-sink.ts";
+import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
 import { TokenExpiry } from "./token-expiry.ts";
 import type { RuledTopic } from "./topic-access.ts";
@@ -37,7 +37,7 @@ export class RawSession {
     this.#connection = connection;
     this.#services = services;
     this.#options = options;
-    this.#reader = services.hub.addReader(connection.id, new ConnectionSink(connection, "raw"), "raw");
+    this.#reader = addReader(services.hub, connection, "raw");
     this.#expiry = new TokenExpiry(services.wheel, services.clock, () =>
       connection.close(closeCodes.tokenExpired, "token_expired"),
     );

@@ -1,15 +1,22 @@
 /** A connection as the hub writes to it. */
 import { encodeTextFrame } from "../codec/frame-encoder.ts";
-import type { Variant } from "../hub/entry.ts";
-import type { LostReason, ReaderSink } from "../hub/reader.ts";
+import type { PlainVariant } from "../hub/entry.ts";
+import type { Hub } from "../hub/hub.ts";
+import type { LostReason, Reader, ReaderSink } from "../hub/reader.ts";
 import { closeCodes } from "../protocol/close-codes.ts";
 import type { SessionConnection } from "./session-services.ts";
 
-export class ConnectionSink implements ReaderSink {
-  readonly #connection: SessionConnection;
-  readonly #variant: Variant;
+/** Makes the connection a reader, of compressed messages too where that was agreed on. */
+export function addReader(hub: Hub, connection: SessionConnection, variant: PlainVariant): Reader {
+  const sink = new ConnectionSink(connection, variant);
+  return hub.addReader(connection.id, sink, connection.maySendCompressed ? `${variant}+deflate` : variant);
+}
 
-  constructor(connection: SessionConnection, variant: Variant) {
+class ConnectionSink implements ReaderSink {
+  readonly #connection: SessionConnection;
+  readonly #variant: PlainVariant;
+
+  constructor(connection: SessionConnection, variant: PlainVariant) {
     this.#connection = connection;
     this.#variant = variant;
   }

@@ -7,11 +7,13 @@ import type { Broker } from "../broker/broker.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { TopicAccess } from "./topic-access.ts";
 
-/** The six things a session needs of a socket, not a socket. */
+/** The seven things a session needs of a socket, not a socket. */
 export interface SessionConnection {
   readonly id: string;
   /** Open, and the kernel has taken all that was written. */
   readonly isWritable: boolean;
+  /** permessage-deflate was agreed on, and the peer can inflate what we compress. */
+  readonly maySendCompressed: boolean;
   /** Writes encoded frames, kept until taken. False: `onDrained` will follow. */
   write(bytes: Uint8Array): boolean;
   sendText(text: string): boolean;

@@ -23,9 +23,12 @@ export interface RuledTopic extends HubTopic {
 
 export class TopicAccess {
   readonly #rules: TopicRules<SessionRule>;
+  readonly #needsToken: boolean;
 
-  constructor(rules: readonly SessionRule[]) {
+  /** @param needsToken whether nothing can be read without one. */
+  constructor(rules: readonly SessionRule[], needsToken: boolean) {
     this.#rules = new TopicRules(rules);
+    this.#needsToken = needsToken;
   }
 
   /** The topic of a name, whatever a peer gave as one. @throws RequestError `bad_topic` or `unknown_topic` */
@@ -42,6 +45,7 @@ export class TopicAccess {
       samplePerSecMax: rule.samplePerSecMax ?? 0,
       history: rule.history,
       clientPublish: rule.clientPublish,
+      sharesCompression: !rule.clientPublish && !this.#needsToken,
     };
   }
 }

@@ -58,7 +58,7 @@ export class Worker {
 
   /** @throws ConfigError when a file of the configuration cannot be read. */
   static async create(config: Config, parts: WorkerParts): Promise<Worker> {
-    const topics = new TopicAccess(config.topics);
+    const topics = new TopicAccess(config.topics, config.auth.required);
     const backend = new WorkerHttpBackend({
       broker: parts.broker,
       topics,

@@ -1,3 +1,5 @@
+import { constants, inflateRawSync } from "node:zlib";
+
 import { encodeTextFrame } from "../../src/codec/frame-encoder.ts";
 import type { LostReason, ReaderSink } from "../../src/hub/reader.ts";
 
@@ -15,14 +17,23 @@ export interface Received {
 export class FakeSink implements ReaderSink {
   /** Whole text messages in the order of writing. */
   readonly messages: string[] = [];
+  /** Those of them that came compressed. */
+  readonly compressed: string[] = [];
+  /** Bytes of all frames. */
+  bytes = 0;
   writes = 0;
   isOpen = true;
   isFull = false;
   isClosedForGap = false;
   canTellLost = true;
+  readonly takesCompressed: boolean;
   /** Decides whether the kernel takes a write. */
   takes: () => boolean = () => true;
   readonly #kept: { readonly bytes: Uint8Array; readonly copy: Buffer }[] = [];
+
+  constructor(takesCompressed = false) {
+    this.takesCompressed = takesCompressed;
+  }
 
   get isWritable(): boolean {
     return this.isOpen && !this.isFull;
@@ -31,7 +42,9 @@ export class FakeSink implements ReaderSink {
   write(bytes: Uint8Array): boolean {
     if (!this.isWritable) throw new Error("written to while it was full");
     this.writes += 1;
-    for (const message of textMessages(bytes)) this.messages.push(message);
+    this.bytes += bytes.length;
+    const compressed = this.takesCompressed ? this.compressed : null;
+    for (const message of textMessages(bytes, compressed)) this.messages.push(message);
     if (this.takes()) return true;
     this.isFull = true;
     // The kernel still reads these bytes: nobody may change them until the drain.
@@ -61,13 +74,19 @@ export class FakeSink implements ReaderSink {
   }
 }
 
-/** Splits unmasked whole text frames; written on purpose without the codec. */
-export function textMessages(bytes: Uint8Array): string[] {
+/**
+ * Splits unmasked whole text frames; written on purpose without the codec. Compressed ones are an error unless there
+ * is a list to note them in.
+ */
+export function textMessages(bytes: Uint8Array, compressed: string[] | null = null): string[] {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const messages: string[] = [];
   let at = 0;
   while (at < view.length) {
-    if (view[at] !== 0x81) throw new Error(`not a whole text frame: ${view[at]}`);
+    const isCompressed = view[at] === 0xc1;
+    if (view[at] !== 0x81 && !(isCompressed && compressed !== null)) {
+      throw new Error(`not a whole text frame: ${view[at]}`);
+    }
     let length = view.readUInt8(at + 1);
     at += 2;
     if (length === 126) {
@@ -77,8 +96,17 @@ export function textMessages(bytes: Uint8Array): string[] {
       length = Number(view.readBigUInt64BE(at));
       at += 8;
     }
-    messages.push(view.toString("utf8", at, at + length));
+    const payload = view.subarray(at, at + length);
+    const text = (isCompressed ? inflate(payload) : payload).toString("utf8");
+    messages.push(text);
+    if (isCompressed) compressed?.push(text);
     at += length;
   }
   return messages;
+}
+
+/** RFC 7692 §7.2.2, with a window of 4 KiB. */
+function inflate(payload: Buffer): Buffer {
+  const whole = Buffer.concat([payload, Buffer.from([0, 0, 0xff, 0xff])]);
+  return inflateRawSync(whole, { windowBits: 12, finishFlush: constants.Z_SYNC_FLUSH });
 }

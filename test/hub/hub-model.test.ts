@@ -30,11 +30,15 @@ const topics: HubTopic[] = [
     delivery: "latest" as const,
     samplePerSecMax: 0,
     history,
+    sharesCompression: true,
   })),
-  ...["t.1", "t.2"].map((name) => ({ name, delivery: "every" as const, samplePerSecMax: 0, history })),
-  ...["l.1", "l.2"].map((name) => ({ name, delivery: "every" as const, samplePerSecMax: 0, history: null })),
-  ...["d.1", "d.2"].map((name) => ({ name, delivery: "sample" as const, samplePerSecMax: 20, history })),
+  ...["t.1", "t.2"].map((name) => ({ name, delivery: "every" as const, samplePerSecMax: 0, history, sharesCompression: false })),
+  ...["l.1", "l.2"].map((name) => ({ name, delivery: "every" as const, samplePerSecMax: 0, history: null, sharesCompression: true })),
+  ...["d.1", "d.2"].map((name) => ({ name, delivery: "sample" as const, samplePerSecMax: 20, history, sharesCompression: false })),
 ];
+
+const sharing = new Set(topics.filter((topic) => topic.sharesCompression).map(({ name }) => name));
+const variants: readonly Variant[] = ["native", "batch", "native+deflate", "batch+deflate", "batch+deflate"];
 
 const crowdTopics = new Set(topics.filter(({ name }) => ["q.1", "t.1", "l.1", "d.1"].includes(name)));
 
@@ -65,7 +69,7 @@ class World {
   readonly random: () => number;
   readonly clients: Client[] = [];
   readonly published = new Map<string, number>();
-  readonly checked = { stays: 0, deliveries: 0, lost: 0, gaps: 0, cutTurns: 0, shared: 0 };
+  readonly checked = { stays: 0, deliveries: 0, lost: 0, gaps: 0, cutTurns: 0, shared: 0, compressed: 0 };
   nowMs = 0;
   readonly hub: Hub;
   readonly ringMessagesMax = 16;
@@ -110,10 +114,10 @@ class World {
 
   add(): void {
     if (this.clients.length >= 12) return;
-    const sink = new FakeSink();
+    const variant = this.pick(variants);
+    const sink = new FakeSink(variant.endsWith("+deflate"));
     const stallRate = this.pick([0, 0, 0.02, 0.3]);
     sink.takes = () => this.random() >= stallRate;
-    const variant = this.pick<Variant>(["native", "native", "batch"]);
     const reader = this.hub.addReader(`r${this.#nextId++}`, sink, variant);
     this.clients.push({
       reader,
@@ -142,7 +146,8 @@ class World {
       this.hub.publish(
         topic.name,
         seq,
-        Buffer.from(`{"n":${number}}`),
+        // Some are long enough to be compressed alone.
+        Buffer.from(number % 10 === 0 ? `{"n":${number},"text":"${"tape".repeat(200)}"}` : `{"n":${number}}`),
         sender?.reader.id ?? null,
         this.nowMs,
       );
@@ -196,7 +201,12 @@ class World {
   }
 
   unsubscribe(client: Client | undefined): void {
-    if (client === undefined || client.isCrowd || client.stays.size === 0 || !this.hub.settle(client.reader, this.nowMs))
+    if (
+      client === undefined ||
+      client.isCrowd ||
+      client.stays.size === 0 ||
+      !this.hub.settle(client.reader, this.nowMs)
+    )
       return;
     this.collect(client);
     const name = this.pick([...client.stays.keys()]);
@@ -239,7 +249,12 @@ class World {
 
   /** Reads what the sink got into the stays. */
   collect(client: Client): void {
-    const { messages } = client.sink;
+    const { messages, compressed } = client.sink;
+    for (const message of compressed.splice(0)) {
+      this.checked.compressed += 1;
+      const lines = message.split("\n").map((line) => JSON.parse(line) as { topic: string });
+      if (lines.length > 1) expect(lines.every(({ topic }) => sharing.has(topic))).toBe(true);
+    }
     for (; client.read < messages.length; client.read += 1) {
       for (const line of messages[client.read]!.split("\n")) {
         const message = JSON.parse(line) as { topic: string; event?: string; count: number; data: { n: number }; seq?: number }; // prettier-ignore
@@ -334,6 +349,7 @@ describe("the hub against a naive twin", () => {
       expect(world.checked.gaps).toBeGreaterThan(0);
       expect(world.checked.cutTurns).toBeGreaterThan(stepsPerSeed / 100);
       expect(world.checked.shared).toBeGreaterThan(stepsPerSeed / 100);
+      expect(world.checked.compressed).toBeGreaterThan(stepsPerSeed / 100);
     },
     600_000,
   );

@@ -15,20 +15,29 @@ export const quote = (name: string): HubTopic => ({
   delivery: "latest",
   samplePerSecMax: 0,
   history: { size: 1, ttlMs: 86_400_000 },
+  sharesCompression: true,
 });
-export const chat = (name: string): HubTopic => ({ name, delivery: "every", samplePerSecMax: 0, history });
+export const chat = (name: string): HubTopic => ({
+  name,
+  delivery: "every",
+  samplePerSecMax: 0,
+  history,
+  sharesCompression: false,
+});
 /** `every` without history. */
 export const wire = (name: string): HubTopic => ({
   name,
   delivery: "every",
   samplePerSecMax: 0,
   history: null,
+  sharesCompression: true,
 });
 export const danmaku = (name: string, samplePerSecMax = 60): HubTopic => ({
   name,
   delivery: "sample",
   samplePerSecMax,
   history,
+  sharesCompression: false,
 });
 
 /** A fixed sequence in [0, 1): the golden ratio's multiples, evenly spread. */
@@ -75,7 +84,7 @@ export class HubWorld {
   }
 
   client(variant: Variant = "native"): Client {
-    const sink = new FakeSink();
+    const sink = new FakeSink(variant.endsWith("+deflate"));
     return { sink, reader: this.hub.addReader(`connection-${this.#nextId++}`, sink, variant) };
   }
 

@@ -37,7 +37,7 @@ const rules: readonly SessionRule[] = [
   { match: "danmaku.**", delivery: "sample", samplePerSecMax: 60, history: { size: 50, ttlMs: 300_000 }, clientPublish: true },
 ]; // prettier-ignore
 
-export const topics = new TopicAccess(rules);
+export const topics = new TopicAccess(rules, false);
 
 /** Lets promises go on. */
 export function tick(): Promise<void> {
@@ -59,6 +59,7 @@ export class FakeConnection implements SessionConnection {
   readonly id: string;
   /** Text messages in the order of writing. */
   readonly messages: string[] = [];
+  maySendCompressed = false;
   /** Written to while something was pending. */
   queuedWrites = 0;
   closedWith: { readonly code: number; readonly reason: string } | null = null;
