@@ -109,10 +109,14 @@ export class Memberships {
       this.#leave(membership);
       return;
     }
-    const changedMs = this.#nowMs;
-    audience.changedMs = changedMs;
-    this.#owner.after(settleMs, (dueMs) => {
-      if (audience.changedMs === changedMs && !audience.isRegistered) this.#settleSet(audience, dueMs);
+    audience.changedMs = this.#nowMs;
+    this.#settleLater(audience);
+  }
+
+  #settleLater(audience: Audience): void {
+    const { changedMs } = audience;
+    this.#owner.after(settleMs, (nowMs) => {
+      if (audience.changedMs === changedMs && !audience.isRegistered) this.#settleSet(audience, nowMs);
     });
   }
 
@@ -120,15 +124,14 @@ export class Memberships {
   #settleSet(audience: Audience, nowMs: number): void {
     if (audience.readerCount === 0) return;
     const twin = this.#registry.findTwin(audience);
-    const membership = audience.members[0];
-    if (twin === null || membership === undefined) {
+    if (twin === null) {
       this.#registry.register(audience);
       return;
     }
-    if (!this.#owner.settle(membership.reader, nowMs)) {
-      this.#owner.after(settleMs, (laterMs) => {
-        if (!audience.isRegistered) this.#settleSet(audience, laterMs);
-      });
+    const membership = audience.members[0];
+    // One that lags has something to catch up with first.
+    if (membership === undefined || !this.#owner.settle(membership.reader, nowMs)) {
+      this.#settleLater(audience);
       return;
     }
     const { reader } = membership;

@@ -154,6 +154,25 @@ describe("a set of one's own", () => {
     expect(numbersOf(other.sink)).toEqual([1, 2, 3]);
   });
 
+  it("a reader that is slow at that moment joins them later", () => {
+    const world = new HubWorld();
+    const [one, other] = [world.client(), world.client()];
+    world.subscribe(one, [chat("chat.a"), chat("chat.b")]);
+    world.subscribe(other, [chat("chat.a")]);
+    world.subscribe(other, [chat("chat.b")]);
+    other.sink.isFull = true;
+    world.publish("chat.a");
+    world.go(500);
+    world.go(2500);
+    expect(world.hub.counters.audiences).toBe(2);
+    world.drain(other);
+    world.go(1000);
+    expect(world.hub.counters.audiences).toBe(1);
+    world.publish("chat.a");
+    world.go();
+    expect(numbersOf(other.sink)).toEqual([1, 2]);
+  });
+
   it("is found by those who come later, once it has rested", () => {
     const world = new HubWorld();
     const [one, other] = [world.client(), world.client()];
