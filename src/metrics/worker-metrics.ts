@@ -26,6 +26,18 @@ export interface ConnectionSources {
   readonly bytesOut: number;
   readonly pingsIn: number;
   readonly pended: number;
+  readonly deflateAgreed: number;
+}
+
+/** As `deflateCounters` of src/codec/deflate-counters.ts. */
+export interface DeflateSources {
+  readonly deflated: number;
+  readonly deflateBytesIn: number;
+  readonly deflateBytesOut: number;
+  readonly unshrinkable: number;
+  readonly inflated: number;
+  readonly inflateBytesIn: number;
+  readonly inflateBytesOut: number;
 }
 
 /** As `FrontDoorCounters` of src/http/front-door-counters.ts. */
@@ -86,6 +98,7 @@ export interface HttpSources {
 /** Functions, because a layer may replace its counter object; each is called once a snapshot. */
 export interface WorkerSources {
   connections(): ConnectionSources;
+  deflate(): DeflateSources;
   frontDoor(): FrontDoorSources;
   sessions(): SessionSources;
   hub(): HubSources;
@@ -155,6 +168,14 @@ function connectionReadings(sources: WorkerSources) {
     connectionsClosed: () => byLabel("reason", sources.connections().closed),
     messagesReceived: () => sources.connections().messagesIn,
     pingsReceived: () => sources.connections().pingsIn,
+    deflateConnections: () => sources.connections().deflateAgreed,
+    deflateMessages: () => sources.deflate().deflated,
+    deflateBytesIn: () => sources.deflate().deflateBytesIn,
+    deflateBytesOut: () => sources.deflate().deflateBytesOut,
+    deflateUnshrinkable: () => sources.deflate().unshrinkable,
+    inflateMessages: () => sources.deflate().inflated,
+    inflateBytesIn: () => sources.deflate().inflateBytesIn,
+    inflateBytesOut: () => sources.deflate().inflateBytesOut,
     bytesReceived: () => sources.connections().bytesIn,
     bytesSent: () => sources.connections().bytesOut,
     socketReads: () => sources.connections().reads,

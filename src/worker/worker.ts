@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { PublishKeys } from "../auth/publish-keys.ts";
+import { deflateCounters } from "../codec/deflate-counters.ts";
 import { systemClock } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
@@ -158,6 +159,7 @@ export class Worker {
     const { broker } = this.#parts;
     return {
       connections: () => this.#connections.counters,
+      deflate: () => deflateCounters,
       frontDoor: () => this.#door.counters,
       sessions: () => this.#sessionCounters,
       hub: () => this.#hub.counters,

@@ -1,5 +1,6 @@
 /** The layers' real counters as a worker hands them to its metrics; the type check holds the shapes together. */
 import { newBrokerCounters } from "../../src/broker/counters.ts";
+import { deflateCounters } from "../../src/codec/deflate-counters.ts";
 import { ConnectionCounters } from "../../src/connection/connection-counters.ts";
 import { createHttpCounters } from "../../src/http/http-counters.ts";
 import { FrontDoorCounters } from "../../src/http/front-door-counters.ts";
@@ -20,6 +21,7 @@ export function realCounters() {
 export function sourcesOf(counters: ReturnType<typeof realCounters>): WorkerSources {
   return {
     connections: () => counters.connections,
+    deflate: () => deflateCounters,
     frontDoor: () => counters.frontDoor,
     sessions: () => counters.sessions,
     hub: () => counters.hub,
