@@ -3,6 +3,7 @@
  * newest value only, for `sample` a fair part and a count, for `every` all of it or the word that it is gone.
  * Costs O(the reader's topics), never O(messages missed).
  */
+import { encodeTextFrame } from "../codec/frame-encoder.ts";
 import type { Entry } from "./entry.ts";
 import type { Membership } from "./reader.ts";
 import type { TopicLog } from "./topic-log.ts";
@@ -93,8 +94,8 @@ function account(
     }
     if (delivery === "every") overruns += missed;
     const reason = delivery === "every" ? "overrun" : "sampled";
-    const event = membership.reader.sink.lostFrame(name, missed, reason);
-    if (event !== null) events.push(event);
+    const event = membership.reader.sink.lostEvent(name, missed, reason);
+    if (event !== null) events.push(encodeTextFrame(event));
     // A reader that cannot be told of a loss on an `every` topic (/raw) is closed instead.
     else if (delivery === "every") return null;
   }

@@ -2,8 +2,10 @@
  * Tells the readers of a `sample` topic, at most once a second, how many publications were left out. The number is
  * the same for all but those who joined since the last event, or got a message of their own that the others did not.
  */
+import { encodeTextFrame } from "../codec/frame-encoder.ts";
 import { lostIntervalMs } from "./delivery.ts";
 import type { Delivery } from "./delivery.ts";
+import type { Reader } from "./reader.ts";
 import type { TopicLog } from "./topic-log.ts";
 
 export class LostEvents {
@@ -32,7 +34,7 @@ export class LostEvents {
           isRestLeft = true;
           continue;
         }
-        const frame = frames.get(count) ?? reader.sink.lostFrame(log.topic.name, count, "sampled");
+        const frame = frames.get(count) ?? encodeLost(reader, log, count);
         frames.set(count, frame);
         reader.lostToldMs = nowMs;
         if (frame !== null) this.#delivery.writeEvent(reader, frame);
@@ -40,4 +42,10 @@ export class LostEvents {
     }
     return isRestLeft;
   }
+}
+
+/** null for a reader that cannot be told. */
+function encodeLost(reader: Reader, log: TopicLog, count: number): Uint8Array | null {
+  const event = reader.sink.lostEvent(log.topic.name, count, "sampled");
+  return event === null ? null : encodeTextFrame(event);
 }

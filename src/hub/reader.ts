@@ -15,8 +15,8 @@ export interface ReaderSink {
    * `hub.remove(reader)`.
    */
   write(bytes: Uint8Array): boolean;
-  /** The frames that tell the reader of `count` missed publications; null when its variant cannot say so. */
-  lostFrame(topic: string, count: number, reason: LostReason): Uint8Array | null;
+  /** The message that tells the reader of `count` missed publications; null when its variant cannot say so. */
+  lostEvent(topic: string, count: number, reason: LostReason): string | null;
   /** What the reader missed of an `every` topic is out of reach: close it, so that it resumes. */
   closeForGap(): void;
 }

@@ -16,6 +16,9 @@ export const closeCodes = {
   flood: 4505,
 } as const;
 
+/** Codes of RFC 6455 §7.4.1 and the IANA registry that sessions send. */
+export const standardCloseCodes = { policyViolation: 1008, tryAgainLater: 1013 } as const;
+
 /** Whether a client that was closed with `code` should connect again. */
 export function mayReconnect(code: number): boolean {
   return !(code >= 4500 && code <= 4999);

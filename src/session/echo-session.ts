@@ -2,9 +2,6 @@
  * One connection on `/echo`: every message comes back as it was, text or binary. With `?trace=1` each echo is followed
  * by the bytes of both frames as hex, for the page that teaches the protocol.
  */
-import { encodeFrame } from "../codec/frame-encoder.ts";
-import { opcode } from "../codec/opcode.ts";
-
 /** What an echo needs of a connection. */
 export interface EchoConnection {
   readonly isWritable: boolean;
@@ -19,18 +16,22 @@ export interface EchoConnection {
   resumeReading(): void;
 }
 
+/** A whole frame around a message. */
+export type EncodeFrame = (isText: boolean, payload: Uint8Array) => Buffer;
+
 export class EchoSession {
   readonly #connection: EchoConnection;
-  readonly #isTraced: boolean;
+  readonly #encode: EncodeFrame | null;
 
-  constructor(connection: EchoConnection, isTraced: boolean) {
+  /** @param encode builds the frames whose bytes are shown; null without a trace. */
+  constructor(connection: EchoConnection, encode: EncodeFrame | null) {
     this.#connection = connection;
-    this.#isTraced = isTraced;
+    this.#encode = encode;
   }
 
   /** @param payload borrowed until return. */
   receive(isText: boolean, payload: Uint8Array): void {
-    if (this.#isTraced) this.#echoTraced(isText, payload);
+    if (this.#encode !== null) this.#echoTraced(this.#encode(isText, payload));
     else this.#connection.sendCompressed(isText, payload);
     if (!this.#connection.isWritable) this.#connection.pauseReading();
   }
@@ -39,8 +40,7 @@ export class EchoSession {
     this.#connection.resumeReading();
   }
 
-  #echoTraced(isText: boolean, payload: Uint8Array): void {
-    const frame = encodeFrame(isText ? opcode.text : opcode.binary, payload);
+  #echoTraced(frame: Buffer): void {
     this.#connection.write(frame);
     const recorded = this.#connection.recordedFrames;
     const received = recorded === null ? "" : Buffer.from(recorded).toString("hex");

@@ -6,8 +6,6 @@
 import type { Identity } from "../auth/identity.ts";
 import { BrokerError, RequestError } from "../base/errors.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
-import { encodeFrame } from "../codec/frame-encoder.ts";
-import { opcode } from "../codec/opcode.ts";
 import type { PlainVariant } from "../hub/entry.ts";
 import type { Reader } from "../hub/reader.ts";
 import type { TopicLog } from "../hub/topic-log.ts";
@@ -227,7 +225,7 @@ export class NativeSession {
     this.#request = new SubscriptionRequest(this.#services, this.#reader, wish, (members) => {
       this.#request = null;
       const reply = new ReplyWriter().text(before).data(members.bytes()).text(after);
-      this.#connection.write(encodeFrame(opcode.text, reply.bytes()));
+      this.#connection.send(true, reply.bytes());
       // The subscription itself is made right after this callback; what waits runs after it.
       queueMicrotask(() => this.#next());
     });
@@ -367,7 +365,7 @@ export class NativeSession {
       .then((result) => {
         if (this.#isClosed) return;
         const reply = new ReplyWriter().text(`{"id":${idJson},"result":`).data(encode(result)).text("}");
-        this.#connection.write(encodeFrame(opcode.text, reply.bytes()));
+        this.#connection.send(true, reply.bytes());
       })
       .catch((error: unknown) => {
         if (this.#isClosed) return;

@@ -4,14 +4,11 @@
  */
 import type { Identity } from "../auth/identity.ts";
 import { RequestError } from "../base/errors.ts";
-import { encodeFrame } from "../codec/frame-encoder.ts";
-import { closeCode } from "../codec/close-code.ts";
-import { opcode } from "../codec/opcode.ts";
 import type { OpenRequest } from "../hub/hub.ts";
 import { rateClassOf } from "../hub/rate-class.ts";
 import type { Reader } from "../hub/reader.ts";
 import type { TopicLog } from "../hub/topic-log.ts";
-import { closeCodes } from "../protocol/close-codes.ts";
+import { closeCodes, standardCloseCodes } from "../protocol/close-codes.ts";
 import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
 import { TokenExpiry } from "./token-expiry.ts";
@@ -67,7 +64,7 @@ export class RawSession {
 
   /** A message of the client: there is nothing that it could ask for here. */
   receive(): void {
-    this.#connection.close(closeCode.policyViolation, "raw_takes_no_messages");
+    this.#connection.close(standardCloseCodes.policyViolation, "raw_takes_no_messages");
   }
 
   drained(): void {
@@ -100,13 +97,13 @@ export class RawSession {
   #opened(log: TopicLog | null): void {
     if (log === null) {
       // IANA registry of close codes: 1013 Try Again Later.
-      this.#connection.close(closeCode.tryAgainLater, "unavailable");
+      this.#connection.close(standardCloseCodes.tryAgainLater, "unavailable");
       return;
     }
     this.#log = log;
     const { hub, clock } = this.#services;
     const value = log.value(clock.nowMs());
-    if (value !== null) this.#connection.write(encodeFrame(opcode.text, value.data));
+    if (value !== null) this.#connection.send(true, value.data);
     const classMs = this.#log.topic.delivery === "latest" ? rateClassOf(this.#options.intervalMs ?? 0) : 0;
     hub.change(this.#reader, [{ log, classMs }], [], clock.nowMs());
   }

@@ -1,5 +1,4 @@
 /** A connection as the hub writes to it. */
-import { encodeTextFrame } from "../codec/frame-encoder.ts";
 import type { PlainVariant } from "../hub/entry.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { LostReason, Reader, ReaderSink } from "../hub/reader.ts";
@@ -29,9 +28,8 @@ class ConnectionSink implements ReaderSink {
     return this.#connection.write(bytes);
   }
 
-  lostFrame(topic: string, count: number, reason: LostReason): Uint8Array | null {
-    if (this.#variant === "raw") return null;
-    return encodeTextFrame(JSON.stringify({ event: "lost", topic, count, reason }));
+  lostEvent(topic: string, count: number, reason: LostReason): string | null {
+    return this.#variant === "raw" ? null : JSON.stringify({ event: "lost", topic, count, reason });
   }
 
   closeForGap(): void {

@@ -7,7 +7,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { TopicAccess } from "./topic-access.ts";
 
-/** The seven things a session needs of a socket, not a socket. */
+/** The eight things a session needs of a socket, not a socket. */
 export interface SessionConnection {
   readonly id: string;
   /** Open, and the kernel has taken all that was written. */
@@ -16,6 +16,8 @@ export interface SessionConnection {
   readonly maySendCompressed: boolean;
   /** Writes encoded frames, kept until taken. False: `onDrained` will follow. */
   write(bytes: Uint8Array): boolean;
+  /** Sends a message in a frame of its own; `payload` is copied. As `write`. */
+  send(isText: boolean, payload: Uint8Array): boolean;
   sendText(text: string): boolean;
   close(code: number, reason: string): void;
 }

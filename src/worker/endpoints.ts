@@ -1,4 +1,6 @@
 /** The WebSocket endpoints of PROTOCOL.md by path, and the session that serves each. */
+import { encodeFrame } from "../codec/frame-encoder.ts";
+import { opcode } from "../codec/opcode.ts";
 import {
   compressionOptions,
   type ConnectionHandler,
@@ -138,7 +140,7 @@ function echoEndpoint(kinds: Kinds, sessions: SessionBook, isTraced: boolean): E
     checkOrigin: false,
     ...kinds,
     accept(connection): ConnectionHandler {
-      const session = new EchoSession(connection, isTraced);
+      const session = new EchoSession(connection, isTraced ? encodeMessage : null);
       sessions.set(connection, { depart: () => undefined });
       return {
         onText: (payload) => session.receive(true, payload),
@@ -152,6 +154,10 @@ function echoEndpoint(kinds: Kinds, sessions: SessionBook, isTraced: boolean): E
 
 function kindsOf(connection: ConnectionOptions): Kinds {
   return { connection, compression: compressionOptions(connection) };
+}
+
+function encodeMessage(isText: boolean, payload: Uint8Array): Buffer {
+  return encodeFrame(isText ? opcode.text : opcode.binary, payload);
 }
 
 function baseOptions(config: Config): Omit<ConnectionOptions, "messageBytesMax"> {

@@ -1,6 +1,5 @@
 import { constants, inflateRawSync } from "node:zlib";
 
-import { encodeTextFrame } from "../../src/codec/frame-encoder.ts";
 import type { LostReason, ReaderSink } from "../../src/hub/reader.ts";
 
 /** What a reader was sent, decoded. */
@@ -60,8 +59,8 @@ export class FakeSink implements ReaderSink {
     this.isFull = false;
   }
 
-  lostFrame(topic: string, count: number, reason: LostReason): Uint8Array | null {
-    return this.canTellLost ? encodeTextFrame(JSON.stringify({ event: "lost", topic, count, reason })) : null;
+  lostEvent(topic: string, count: number, reason: LostReason): string | null {
+    return this.canTellLost ? JSON.stringify({ event: "lost", topic, count, reason }) : null;
   }
 
   closeForGap(): void {

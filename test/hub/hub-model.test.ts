@@ -32,9 +32,27 @@ const topics: HubTopic[] = [
     history,
     sharesCompression: true,
   })),
-  ...["t.1", "t.2"].map((name) => ({ name, delivery: "every" as const, samplePerSecMax: 0, history, sharesCompression: false })),
-  ...["l.1", "l.2"].map((name) => ({ name, delivery: "every" as const, samplePerSecMax: 0, history: null, sharesCompression: true })),
-  ...["d.1", "d.2"].map((name) => ({ name, delivery: "sample" as const, samplePerSecMax: 20, history, sharesCompression: false })),
+  ...["t.1", "t.2"].map((name) => ({
+    name,
+    delivery: "every" as const,
+    samplePerSecMax: 0,
+    history,
+    sharesCompression: false,
+  })),
+  ...["l.1", "l.2"].map((name) => ({
+    name,
+    delivery: "every" as const,
+    samplePerSecMax: 0,
+    history: null,
+    sharesCompression: true,
+  })),
+  ...["d.1", "d.2"].map((name) => ({
+    name,
+    delivery: "sample" as const,
+    samplePerSecMax: 20,
+    history,
+    sharesCompression: false,
+  })),
 ];
 
 const sharing = new Set(topics.filter((topic) => topic.sharesCompression).map(({ name }) => name));

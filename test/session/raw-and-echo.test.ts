@@ -7,6 +7,9 @@ import { EchoSession } from "../../src/session/echo-session.ts";
 import type { EchoConnection } from "../../src/session/echo-session.ts";
 import { SessionWorld, tick } from "./session-world.ts";
 
+const encodeMessage = (isText: boolean, payload: Uint8Array): Buffer =>
+  encodeFrame(isText ? opcode.text : opcode.binary, payload);
+
 describe("/raw", () => {
   it("sends the current value first, then each publication's data byte for byte", async () => {
     const world = new SessionWorld();
@@ -162,7 +165,7 @@ describe("/echo", () => {
     { name: "256 bytes", isText: false, payload: "ab".repeat(256), frame: `827e0100${"ab".repeat(256)}` },
   ])("returns the message as it came: $name", ({ isText, payload, frame }) => {
     const end = new EchoEnd();
-    new EchoSession(end, false).receive(isText, Buffer.from(payload, "hex"));
+    new EchoSession(end, null).receive(isText, Buffer.from(payload, "hex"));
     expect(end.written.map((bytes) => bytes.toString("hex"))).toEqual([frame]);
     expect(end.texts).toEqual([]);
   });
@@ -170,7 +173,7 @@ describe("/echo", () => {
   it("?trace=1 follows each echo with both frames in hex", () => {
     const end = new EchoEnd();
     end.recordedFrames = encodeMaskedFrame(opcode.text, Buffer.from("hi"), 0x0102_0304);
-    new EchoSession(end, true).receive(true, Buffer.from("hi"));
+    new EchoSession(end, encodeMessage).receive(true, Buffer.from("hi"));
     expect(end.written.map((bytes) => bytes.toString("hex"))).toEqual(["81026869"]);
     // FIN + text, MASK + 2, the key 01 02 03 04, then "hi" masked: 68^01, 69^02.
     expect(end.texts).toEqual(['{"event":"frames","in":"818201020304696b","out":"81026869"}']);
@@ -178,13 +181,13 @@ describe("/echo", () => {
 
   it("?trace=1 without a record says so with an empty text", () => {
     const end = new EchoEnd();
-    new EchoSession(end, true).receive(true, Buffer.from("hi"));
+    new EchoSession(end, encodeMessage).receive(true, Buffer.from("hi"));
     expect(end.texts).toEqual(['{"event":"frames","in":"","out":"81026869"}']);
   });
 
   it("stops reading while echoes wait to be taken, and goes on then", () => {
     const end = new EchoEnd();
-    const session = new EchoSession(end, false);
+    const session = new EchoSession(end, null);
     session.receive(true, Buffer.from("a"));
     expect(end.pauses).toBe(0);
     end.isWritable = false;

@@ -86,6 +86,10 @@ export class FakeConnection implements SessionConnection {
     return false;
   }
 
+  send(_isText: boolean, payload: Uint8Array): boolean {
+    return this.write(encodeTextFrame(Buffer.from(payload).toString("utf8")));
+  }
+
   sendText(text: string): boolean {
     return this.write(encodeTextFrame(text));
   }
