@@ -102,8 +102,16 @@ export type EventMessage =
   | { readonly event: "closing"; readonly reason: string; readonly reconnectAfterMs: number }
   | { readonly event: "frames"; readonly in: string; readonly out: string };
 
+/** What a command answers, by method: subscribe, unsubscribe, publish, history; token and ping answer `{}`. */
+export type CommandResult =
+  | SubscribeResult
+  | { readonly topics: readonly string[] }
+  | ({ readonly topic: string } & Partial<WirePosition>)
+  | HistoryResult
+  | Readonly<Record<string, never>>;
+
 export type ReplyMessage =
-  | { readonly id: CommandId | null; readonly result: unknown }
+  | { readonly id: CommandId | null; readonly result: CommandResult }
   | { readonly id: CommandId | null; readonly error: ErrorBody };
 
 export type ServerMessage = EventMessage | PublicationMessage | ReplyMessage;
