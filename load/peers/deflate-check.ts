@@ -31,6 +31,7 @@ function answerOf(port: number, path: string): Promise<string> {
     };
     socket.setTimeout(answerTimeoutMs, end);
     socket.once("error", end);
+    socket.once("close", end);
     socket.on("data", (bytes) => {
       answer += bytes.toString("latin1");
       if (answer.includes("\r\n\r\n")) end();

@@ -1,5 +1,5 @@
 /** Servers with an entrance of their own, fed through it: Nchan over HTTP, NATS with its own protocol. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { processTree } from "../bench/proc.ts";
@@ -16,7 +16,9 @@ export const nchanPeer: Peer = {
   async prepare({ note }) {
     const root = await unpackDebian("nchan", ["nginx", "libnginx-mod-nchan"], note);
     if (!root.ok) return { absent: root.reason };
-    if (!existsSync(join(root.output, nchanModule))) return { absent: "the package has no module" };
+    const module = join(root.output, nchanModule);
+    if (!existsSync(module)) return { absent: "the package has no module" };
+    writeFileSync(module, withLocalFolder(readFileSync(module)));
     const version = await run([join(root.output, nginxBinary), "-v"], 10_000);
     if (!version.ok) return { absent: `nginx does not run here: ${version.reason}` };
     return { version: `Debian's, in ${version.output.trim().replace("nginx version: ", "")}` };
@@ -50,6 +52,17 @@ export const nchanPeer: Peer = {
   },
 };
 
+/**
+ * The module has Debian's folder for large bodies compiled in, and its directive for another one calls itself a
+ * duplicate; nginx does not start where that folder cannot be made. Our copy is given a path of the same length that
+ * lies in nginx's prefix.
+ */
+function withLocalFolder(module: Buffer): Buffer {
+  const at = module.indexOf("/var/lib/nginx/body");
+  if (at !== -1) module.write("./././././././././b", at, "latin1");
+  return module;
+}
+
 function nginxConfiguration(root: string, folder: string, port: number): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
     (name) => `${name}_temp_path ${folder}/${name};`,
@@ -67,7 +80,6 @@ http {
   keepalive_requests 1000000000;
   nchan_shared_memory_size 512M;
   nchan_message_buffer_length 1;
-  nchan_message_temp_path ${folder}/messages;
   ${temporary.join("\n  ")}
   server {
     listen 127.0.0.1:${port} backlog=4096;

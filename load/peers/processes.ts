@@ -73,7 +73,8 @@ export class Program {
         this.#wake();
         resolve();
       };
-      this.#child.once("exit", done);
+      // Not "exit": its last lines may still be on their way then.
+      this.#child.once("close", done);
       this.#child.once("error", (error) => {
         this.#errors += error.message;
         done();

@@ -5,6 +5,7 @@
 //   publisher redis|nats|http PORT RATE SECONDS TOPICS PREFIX FILLING_BYTES [HTTP_PATH, %s is the topic]
 // On SIGTERM or after SECONDS it prints one JSON line: how many were sent, and how late the latest write was.
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -54,7 +55,10 @@ int main(int count, char** arguments) {
   int topics = atoi(arguments[5]);
   std::string filling(atoi(arguments[7]), 'x');
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGTERM, [](int) { isStopped = 1; });
+  // Without SA_RESTART: a write that a saturated server blocks is interrupted.
+  struct sigaction stop {};
+  stop.sa_handler = [](int) { isStopped = 1; };
+  sigaction(SIGTERM, &stop, nullptr);
   int fd = connectTo(atoi(arguments[2]));
   std::thread([fd] { char answers[65536]; while (read(fd, answers, sizeof answers) > 0) {} }).detach();
   if (mode == "nats") { const char* hello = "CONNECT {\"verbose\":false}\r\n"; (void)!write(fd, hello, strlen(hello)); }
@@ -98,8 +102,9 @@ int main(int count, char** arguments) {
       out.append(message.data(), length);
       if (mode != "http") out += "\r\n";
     }
-    for (size_t at = 0; at < out.size();) {
+    for (size_t at = 0; at < out.size() && !isStopped;) {
       ssize_t wrote = write(fd, out.data() + at, out.size() - at);
+      if (wrote < 0 && errno == EINTR) continue;
       if (wrote <= 0) { perror("write"); return 1; }
       at += wrote;
     }

@@ -1,7 +1,10 @@
+import { fileURLToPath } from "node:url";
+
 import { defineConfig } from "vitest/config";
 
 // What needs Node and Redis and nothing else. test/system has a configuration of its own.
 export default defineConfig({
+  root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/system/**"],
