@@ -1,4 +1,4 @@
-/** Servers with an entrance of their own, fed through it: Nchan over HTTP, NATS with its own protocol. */
+/** Servers with an entrance of their own, fed through it: Nchan and Centrifugo over HTTP, NATS with its own protocol. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -124,6 +124,52 @@ websocket { host: "127.0.0.1", port: ${webSocketPort}, no_tls: true, compression
       // RFC 6455 text or binary alike: NATS reads its own protocol out of the frames.
       send: 'CONNECT {"verbose":false,"pedantic":false}\r\n%N',
       feed: { mode: "nats", port, prefix: topicPrefix, path: "" },
+      stop: () => program.stop(),
+    };
+  },
+};
+
+const centrifugoModule = "github.com/centrifugal/centrifugo/v6@latest";
+const centrifugoFolder = join(buildFolder, "centrifugo");
+const centrifugoBuildMs = 300_000;
+
+/** With its Redis engine: what is published goes through Redis, as it does for us. */
+export const centrifugoPeer: Peer = {
+  name: "centrifugo",
+  title: "Centrifugo",
+  async prepare({ note }) {
+    const binary = join(centrifugoFolder, "centrifugo");
+    if (!existsSync(binary)) {
+      note(`building ${centrifugoModule} with Go, at most ${centrifugoBuildMs / 60_000} minutes`);
+      const env = { ...process.env, GOBIN: centrifugoFolder };
+      const built = await run(["go", "install", centrifugoModule], centrifugoBuildMs, { env });
+      if (!built.ok) return { absent: `go install: ${built.reason}` };
+    }
+    const version = await run([binary, "version"], 10_000);
+    return version.ok ? { version: version.output.trim() } : { absent: version.reason };
+  },
+  async start(world) {
+    const port = await freePort();
+    const configuration = join(centrifugoFolder, "config.json");
+    writeFileSync(
+      configuration,
+      JSON.stringify({
+        http_server: { address: "127.0.0.1", port: String(port) },
+        client: { insecure: true, allowed_origins: ["*"] },
+        http_api: { insecure: true },
+        engine: { type: "redis", redis: { address: `redis://127.0.0.1:${world.redisPort}` } },
+        log: { level: "error" },
+      }),
+    );
+    const command = [join(centrifugoFolder, "centrifugo"), "--config", configuration];
+    const program = new Program("centrifugo", command, world.pinning?.server ?? null);
+    await program.listening(port);
+    return {
+      port,
+      pids: processTree(program.pid),
+      path: "/connection/websocket",
+      send: '{"id":1,"connect":{}}%C',
+      feed: { mode: "centrifugo", port, prefix: topicPrefix, path: "" },
       stop: () => program.stop(),
     };
   },

@@ -28,7 +28,7 @@ const program = new Command("npm run bench:peers --")
     "Measures Tapecast beside a C floor, ws, Bun, NATS, Nchan and Centrifugo. Figures of a busy machine are worthless.",
   )
   .option("--only <names>", "scenarios, such as p2,p8-idle; p2 means p2-20k and p2-50k", list)
-  .option("--peers <names>", "which peers beside Tapecast: floor,ws,bun,nats,nchan", list)
+  .option("--peers <names>", "which peers beside Tapecast: floor,ws,bun,nats,nchan,centrifugo", list)
   .option("--rounds <n>", "rounds; in each, every variant runs once", positive, 5)
   .option("--seconds <n>", "how long one run is counted", positive, 2.5)
   .option("--warmup <n>", "how long it is loaded before", positive, 1.5)

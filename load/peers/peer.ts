@@ -4,7 +4,7 @@ import type { Tools } from "./tools.ts";
 
 /** Where publications go in. */
 export interface Feed {
-  readonly mode: "redis" | "nats" | "http";
+  readonly mode: "redis" | "nats" | "http" | "centrifugo";
   readonly port: number;
   /** Before a topic's number: `tape:tick.` for Redis, `tick.` elsewhere. */
   readonly prefix: string;

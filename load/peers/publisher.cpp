@@ -2,7 +2,7 @@
 //   {"t":CLOCK_MONOTONIC nanoseconds,"s":topic,"n":number of this topic's message from 1,"price":…, and so on, "x":"filling"}
 // A quote of about 170 bytes whose price wanders as prices do, because what is compressed must not be made of filling.
 // Topics are drawn at random from a fixed seed. Every millisecond it sends what is due by then, in one write.
-//   publisher redis|nats|http PORT RATE SECONDS TOPICS PREFIX FILLING_BYTES [HTTP_PATH, %s is the topic]
+//   publisher redis|nats|http|centrifugo PORT RATE SECONDS TOPICS PREFIX FILLING_BYTES [HTTP_PATH, %s is the topic]
 // On SIGTERM or after SECONDS it prints one JSON line: how many were sent, and how late the latest write was.
 #include <algorithm>
 #include <cerrno>
@@ -92,7 +92,13 @@ int main(int count, char** arguments) {
       int headLength;
       if (mode == "redis") headLength = snprintf(head, sizeof head, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%d\r\n", name.size(), name.c_str(), length);
       else if (mode == "nats") headLength = snprintf(head, sizeof head, "PUB %s %d\r\n", name.c_str(), length);
-      else {
+      else if (mode == "centrifugo") {
+        std::string body = "{\"channel\":\"" + name + "\",\"data\":" + std::string(message.data(), length) + "}";
+        headLength = snprintf(head, sizeof head, "POST /api/publish HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", body.size());
+        out.append(head, headLength);
+        out += body;
+        continue;
+      } else {
         std::string target = path;
         size_t at = target.find("%s");
         if (at != std::string::npos) target.replace(at, 2, name);

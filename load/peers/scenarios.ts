@@ -3,7 +3,7 @@
  * measurements that the goals come from; each scenario alone takes at most four minutes with five rounds.
  */
 import { bunPeer, floorBatch, floorSend, tapecastEvery, tapecastLatest, wsPeer } from "./own-peers.ts";
-import { natsPeer, nchanPeer } from "./foreign-peers.ts";
+import { centrifugoPeer, natsPeer, nchanPeer } from "./foreign-peers.ts";
 import type { FigureName, Load, Variant } from "./measure.ts";
 import type { Peer } from "./peer.ts";
 import type { Goal, Scenario } from "./scenario.ts";
@@ -73,7 +73,7 @@ const p1: Scenario = {
   name: "p1",
   title: "One message to 1,000 sockets, 100 a second: one message per write",
   kind: "fanOut",
-  variants: [tapecastEvery, floorSend, bunPeer, wsPeer, natsPeer, nchanPeer].map((peer) =>
+  variants: [tapecastEvery, floorSend, bunPeer, wsPeer, natsPeer, nchanPeer, centrifugoPeer].map((peer) =>
     variant(peer, oneToAll),
   ),
   goals: [
@@ -121,13 +121,13 @@ const p2Slow = manyTopicsScenario(
   "p2-20k",
   20_000,
   "1,000 topics, 20 per socket, 1,000 sockets, every message: 20,000 messages/s in, 400,000 out",
-  [floorBatch, bunPeer, natsPeer, wsPeer, nchanPeer],
+  [floorBatch, bunPeer, natsPeer, wsPeer, nchanPeer, centrifugoPeer],
 );
 const p2Fast = manyTopicsScenario(
   "p2-50k",
   50_000,
   "1,000 topics, 20 per socket, 1,000 sockets, every message: 50,000 messages/s in, 1,000,000 out",
-  [floorBatch, bunPeer],
+  [floorBatch, bunPeer, centrifugoPeer],
 );
 
 const p3: Scenario = {
@@ -249,7 +249,7 @@ const halfLoads: readonly (readonly [string, string, Load, readonly Peer[]])[] =
     "p8-one",
     "Latency at half of ws's load: one message to 1,000 sockets, 50 a second",
     { ...oneToAll, ratePerSec: 50 },
-    [bunPeer, wsPeer, natsPeer, nchanPeer],
+    [bunPeer, wsPeer, natsPeer, nchanPeer, centrifugoPeer],
   ],
   [
     "p8-many",

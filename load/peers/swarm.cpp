@@ -143,15 +143,16 @@ static std::string maskedFrame(int opcode, const std::string& payload) {
 
 static int firstTopic(const Connection& c) { return (int)((long)c.index * options.topicsPer % options.topicCount); }
 
-// %d: the connection's index; %T: its topics by commas; %N: the same as SUB lines of NATS.
+// %d: the connection's index; %T: its topics by commas; %N: the same as SUB lines of NATS; %C: as commands of Centrifugo.
 static std::string expanded(std::string text, const Connection& c) {
-  std::string commas, subs;
+  std::string commas, subs, commands;
   for (int k = 0; k < options.topicsPer; k++) {
     std::string name = options.topicPrefix + std::to_string((firstTopic(c) + k) % options.topicCount);
     commas += (k ? "," : "") + name;
+    commands += "\n{\"id\":" + std::to_string(k + 2) + ",\"subscribe\":{\"channel\":\"" + name + "\"}}";
     subs += "SUB " + name + " " + std::to_string(k + 1) + "\r\n";
   }
-  const std::pair<const char*, std::string> all[] = {{"%d", std::to_string(c.index)}, {"%T", commas}, {"%N", subs}};
+  const std::pair<const char*, std::string> all[] = {{"%d", std::to_string(c.index)}, {"%T", commas}, {"%N", subs}, {"%C", commands}};
   for (auto& [what, with] : all)
     for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) text.replace(at, 2, with);
   return text;

@@ -144,6 +144,8 @@ export async function unpackDebian(
   return { ok: true, output: root };
 }
 
+/** The line that says what went wrong, without the addresses of whoever was asked. */
 function lastLine(text: string): string {
-  return text.trim().split("\n").at(-1)?.trim() ?? "";
+  const line = text.trim().split("\n").at(-1)?.trim() ?? "";
+  return line.replaceAll(/\bhttps?:\/\/\S+/gu, "…");
 }

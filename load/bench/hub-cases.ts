@@ -1,0 +1,231 @@
+/** Publish and flush for audiences of several shapes, without sockets; and the way of a message from Redis to the hub. */
+import type { BenchCase } from "./bench-case.ts";
+import type { BenchHub, BenchSink, BenchTopic, BuiltModules } from "./built-modules.ts";
+import { quoteJson } from "./quotes.ts";
+
+interface Shape {
+  readonly name: string;
+  readonly delivery: "latest" | "every";
+  readonly variant: "native" | "batch";
+  readonly topics: number;
+  readonly readers: number;
+  /** The topics of a reader, by numbers. */
+  readonly topicsOf: (reader: number) => readonly number[];
+  /** Messages on each topic before a flush. */
+  readonly messagesPerTopic: number;
+  /** Deliveries of one flush. */
+  readonly deliveries: number;
+}
+
+const empty = Buffer.alloc(0);
+/** The worker's turns are bounded; here one takes all. */
+const budgetMs = 1e9;
+const range = (from: number, count: number, modulus: number): number[] =>
+  Array.from({ length: count }, (_, index) => (from + index) % modulus);
+
+const crowd = {
+  delivery: "every",
+  variant: "native",
+  topics: 1000,
+  readers: 1000,
+  messagesPerTopic: 1,
+} as const;
+
+const shapes: readonly Shape[] = [
+  {
+    ...crowd,
+    name: "hub/1 topic, 1,000 readers, 1 message",
+    topics: 1,
+    topicsOf: () => [0],
+    deliveries: 1000,
+  },
+  {
+    ...crowd,
+    name: "hub/1 topic, 1,000 readers, 20 messages",
+    topics: 1,
+    topicsOf: () => [0],
+    messagesPerTopic: 20,
+    deliveries: 20_000,
+  },
+  {
+    ...crowd,
+    name: "hub/20 of 1,000 topics, 50 audiences",
+    topicsOf: (reader) => range((reader % 50) * 20, 20, 1000),
+    deliveries: 20_000,
+  },
+  {
+    ...crowd,
+    name: "hub/20 of 1,000 topics, 50 audiences, batches",
+    variant: "batch",
+    topicsOf: (reader) => range((reader % 50) * 20, 20, 1000),
+    deliveries: 20_000,
+  },
+  {
+    ...crowd,
+    name: "hub/20 of 1,000 topics, everyone its own set",
+    topicsOf: (reader) => range(reader, 20, 1000),
+    deliveries: 20_000,
+  },
+  {
+    ...crowd,
+    name: "hub/20 of 1,000 topics, latest, 10 messages become 1",
+    delivery: "latest",
+    topicsOf: (reader) => range((reader % 50) * 20, 20, 1000),
+    messagesPerTopic: 10,
+    deliveries: 20_000,
+  },
+];
+
+/** An operation is a delivery: a message for one reader. */
+export function hubCases(build: BuiltModules): BenchCase[] {
+  return shapes.map((shape) => {
+    const world = new HubStage(build);
+    for (let reader = 0; reader < shape.readers; reader += 1)
+      world.subscribe(
+        shape.topicsOf(reader).map((topic) => topicOf(topic, shape.delivery)),
+        shape.variant,
+        0,
+      );
+    world.settle();
+    const names = range(0, shape.topics, shape.topics).map((topic) => topicOf(topic, shape.delivery).name);
+    const data: readonly Buffer[] = range(0, 64, 64).map((number) => Buffer.from(quoteJson(number)));
+    let next = 0;
+    return {
+      name: shape.name,
+      per: "delivery",
+      operations: shape.deliveries,
+      bytes: 0,
+      run() {
+        for (let message = 0; message < shape.messagesPerTopic; message += 1) {
+          for (const name of names) {
+            next = (next + 1) & 63;
+            world.hub.publish(name, 0, data[next] ?? empty, null, world.nowMs);
+          }
+        }
+        world.flush();
+        return world.bytes;
+      },
+    };
+  });
+}
+
+/** What the broker does with a message of a channel, up to and including the hub, for a reader that wants few of them. */
+export function ingestCases(build: BuiltModules): BenchCase[] {
+  const { envelope, json, feed, counters } = build;
+  const world = new HubStage(build);
+  const topics = range(0, 1000, 1000).map((topic) => topicOf(topic, "latest"));
+  world.subscribe(topics, "native", 5000);
+  world.settle();
+  const listener = {
+    onOpened: (): void => undefined,
+    onPublication: (
+      topic: string,
+      { seq, data, origin }: { seq: number; data: Uint8Array; origin: string | null },
+    ): void => world.hub.publish(topic, seq, data, origin, world.nowMs),
+    onGap: (): void => undefined,
+    onStatus: (): void => undefined,
+  };
+  const feeds = topics.map((topic) => {
+    const opened = new feed.TopicFeed(topic, listener, counters.newBrokerCounters());
+    opened.openLiveOnly();
+    return opened;
+  });
+  const messages = range(0, 1000, 1000).map((number) => Buffer.from(quoteJson(number)));
+  const enveloped = messages.map((message) =>
+    Buffer.from(envelope.encodeEnvelope({ epoch: "1795338789954376", seq: 7 }, null, message)),
+  );
+  const decoded = (all: readonly Buffer[]): number => {
+    let bytes = 0;
+    for (const message of all) bytes += envelope.decodeEnvelope(message)?.data.length ?? 0;
+    return bytes;
+  };
+  const base = { per: "message", operations: 1000, bytes: messages[0]?.length ?? 0 };
+  return [
+    { ...base, name: "redis/envelope, raw PUBLISH", run: () => decoded(messages) },
+    { ...base, name: "redis/envelope, with position", run: () => decoded(enveloped) },
+    {
+      ...base,
+      name: "redis/envelope, check, copy, feed, hub",
+      run() {
+        world.nowMs += 1;
+        for (const [index, message] of messages.entries()) {
+          const found = envelope.decodeEnvelope(message);
+          if (found === null || !json.isJson(found.data)) throw new Error("refused");
+          feeds[index]?.live(found.epoch, found.seq, Buffer.from(found.data), found.origin);
+        }
+        world.flush();
+        return world.bytes;
+      },
+    },
+  ];
+}
+
+function topicOf(number: number, delivery: "latest" | "every"): BenchTopic {
+  return { name: `quote.S${number}`, delivery, samplePerSecMax: 0, history: null };
+}
+
+/** A hub whose topics open at once, whose sockets take all, and whose time is moved by hand. */
+class HubStage {
+  nowMs = 1000;
+  /** Taken by all sockets. */
+  bytes = 0;
+  readonly hub: BenchHub;
+  readonly #sink: BenchSink;
+  /** Topics that the hub wants opened. */
+  readonly #opening: string[] = [];
+  #readers = 0;
+
+  constructor({ Hub }: BuiltModules) {
+    let state = 0.5;
+    this.hub = new Hub(
+      {
+        ringMessagesMax: 256,
+        lingerMs: 5000,
+        openTimeoutMs: 3000,
+        catchUpBytesMax: 262_144,
+        // The multiples of the golden ratio: evenly spread, and the same in every run.
+        random: () => (state = (state + 0.618_033_988_749_895) % 1),
+        wake: () => undefined,
+      },
+      { open: (topic) => void this.#opening.push(topic.name), close: () => undefined },
+    );
+    this.#sink = {
+      isWritable: true,
+      write: (bytes) => {
+        this.bytes = (this.bytes + bytes.length) | 0;
+        return true;
+      },
+      lostFrame: () => null,
+      closeForGap: () => undefined,
+    };
+  }
+
+  subscribe(topics: readonly BenchTopic[], variant: "native" | "batch", classMs: number): void {
+    // A sink of its own, as each connection has.
+    const reader = this.hub.addReader(`connection-${this.#readers++}`, { ...this.#sink }, variant);
+    this.hub.open(topics, this.nowMs, (logs) => {
+      if (!this.hub.settle(reader, this.nowMs)) throw new Error("not settled");
+      this.hub.change(
+        reader,
+        logs.map((log) => ({ log, classMs })),
+        [],
+        this.nowMs,
+      );
+    });
+    for (const name of this.#opening.splice(0)) this.hub.opened(name, null, [], this.nowMs);
+  }
+
+  /** Lets readers with the same topics find each other. */
+  settle(): void {
+    for (let second = 0; second < 5; second += 1) {
+      this.nowMs += 1000;
+      this.flush();
+    }
+  }
+
+  /** Writes all that is due. */
+  flush(): void {
+    this.nowMs += 1;
+    while (this.hub.turn(this.nowMs, budgetMs) <= this.nowMs);
+  }
+}
