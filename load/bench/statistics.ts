@@ -40,11 +40,6 @@ export function pairedRatios(of: readonly (number | null)[], against: readonly (
   return ratios;
 }
 
-/** Half the range, relative to the median: 0.05 is "within 5 %". 0 for one figure. */
-export function spread({ median, min, max }: Summary): number {
-  return median === 0 ? 0 : (max - min) / 2 / Math.abs(median);
-}
-
 /** Three significant digits, thousands with a comma: 1,234,000 · 12.3 · 0.123. */
 export function readable(figure: number): string {
   if (!Number.isFinite(figure)) return "–";
