@@ -229,6 +229,13 @@ describe("the limit counts what comes out", () => {
   it("no limit is no limit", () => {
     expect(inflateMessage(compress(Buffer.alloc(100_000)), Number.POSITIVE_INFINITY)).toHaveLength(100_000);
   });
+
+  it.each([
+    { name: "the one byte of §7.2.3.6", payload: "00" },
+    { name: "no byte at all, as some senders have it", payload: "" },
+  ])("an empty message is $name", ({ payload }) => {
+    expect(inflateMessage(Buffer.from(payload, "hex"), 10)).toHaveLength(0);
+  });
 });
 
 describe("frames that we compress", () => {

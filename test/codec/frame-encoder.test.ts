@@ -10,6 +10,7 @@ import {
   encodeTextFrame,
   frameHeaderBytes,
   writeFrameHeader,
+  payloadOf,
 } from "../../src/codec/frame-encoder.ts";
 import { opcode } from "../../src/codec/opcode.ts";
 import { hex, readChunks, serverOptions } from "./reader-harness.ts";
@@ -93,4 +94,14 @@ describe("round trips", () => {
     encodeMaskedFrame(opcode.text, payload, 0x01020304);
     expect(payload.toString()).toBe("mine");
   });
+});
+
+describe("the payload of a frame of ours", () => {
+  it.each([0, 1, 125, 126, 65_535, 65_536])(
+    "is found behind every form of length: %i bytes",
+    (payloadBytes) => {
+      const payload = Buffer.alloc(payloadBytes, "x");
+      expect(Buffer.from(payloadOf(encodeFrame(opcode.text, payload))).equals(payload)).toBe(true);
+    },
+  );
 });
