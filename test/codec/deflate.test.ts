@@ -230,6 +230,11 @@ describe("the limit counts what comes out", () => {
     expect(inflateMessage(compress(Buffer.alloc(100_000)), Number.POSITIVE_INFINITY)).toHaveLength(100_000);
   });
 
+  it("a limit of nothing lets nothing out", () => {
+    expect(inflateMessage(compress(Buffer.from("x")), 0)).toBe(violation.messageTooBig);
+    expect(inflateMessage(compress(Buffer.alloc(0)), 0)).toHaveLength(0);
+  });
+
   it.each([
     { name: "the one byte of §7.2.3.6", payload: "00" },
     { name: "no byte at all, as some senders have it", payload: "" },
