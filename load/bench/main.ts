@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 
-import { CliError } from "../../src/cli/exit-code.ts";
+import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { createProgress } from "../../src/cli/progress.ts";
 import { runCases, type BenchCase } from "./bench-case.ts";
 import { loadBuild, type BuiltModules } from "./built-modules.ts";
@@ -44,7 +44,7 @@ async function bench({ only, rounds, milliseconds, against, publish }: Flags): P
     only === undefined || only.some((each) => name.startsWith(each));
   const own = casesOf(await loadBuild(ownBuild)).filter(isWanted);
   const other = against === undefined ? [] : casesOf(await loadBuild(resolve(against))).filter(isWanted);
-  if (own.length === 0) throw new InvalidArgumentError("--only: no such case");
+  if (own.length === 0) throw new CliError(exitCode.usage, "--only: no such case");
   // Side by side in each round, so that both meet the same minute.
   const cases = own.flatMap((each, index) => {
     const twin = other[index];

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 
-import { CliError } from "../../src/cli/exit-code.ts";
+import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { loadAverage } from "../bench/machine.ts";
 import { Comparison, type ComparisonFlags } from "./comparison.ts";
 import { writeReport } from "./report.ts";
@@ -47,7 +47,7 @@ const program = new Command("npm run bench:peers --")
         flags.only === undefined || flags.only.some((each) => name === each || name.startsWith(`${each}-`)),
     );
     if (wanted.length === 0)
-      throw new InvalidArgumentError(`--only: there is ${scenarios.map(({ name }) => name).join(", ")}`);
+      throw new CliError(exitCode.usage, `--only: there is ${scenarios.map(({ name }) => name).join(", ")}`);
     const comparison = new Comparison(wanted, flags, commandText(process.argv.slice(2)));
     console.log(comparison.plan());
     if (flags.list === true) return;
