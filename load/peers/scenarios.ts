@@ -4,44 +4,10 @@
  */
 import { bunPeer, floorBatch, floorSend, tapecastEvery, tapecastLatest, wsPeer } from "./own-peers.ts";
 import { centrifugoPeer, natsPeer, nchanPeer } from "./foreign-peers.ts";
-import type { FigureName, Load, Variant } from "./measure.ts";
+import type { FigureName, Load } from "./measure.ts";
 import type { Peer } from "./peer.ts";
-import type { Goal, Scenario } from "./scenario.ts";
-
-const basis = { fillingBytes: 30, stalled: 0, deflate: false } as const;
-/** One message to 1,000 sockets. */
-const oneToAll: Load = { ...basis, connections: 1000, topicCount: 1, topicsPer: 1, ratePerSec: 100 };
-/** 1,000 topics, each socket on 20 of them: every message to 20 sockets. */
-const manyTopics: Load = { ...basis, connections: 1000, topicCount: 1000, topicsPer: 20, ratePerSec: 20_000 };
-
-interface VariantChanges {
-  readonly name?: string;
-  readonly title?: string;
-  readonly settings?: readonly string[];
-  readonly query?: string;
-  readonly workers?: number;
-}
-
-function variant(peer: Peer, load: Load, changes: VariantChanges = {}): Variant {
-  const { name = peer.name, title = peer.title, settings = [], query = "", workers = 1 } = changes;
-  return { name, title, peer, settings, query, workers, load };
-}
-
-type GoalChanges = Partial<Pick<Goal, "of" | "against" | "bound" | "isStretch">>;
-
-function goal(id: string, text: string, figure: FigureName, limit: number, changes: GoalChanges = {}): Goal {
-  return {
-    id,
-    text,
-    figure,
-    limit,
-    of: "tapecast",
-    against: [],
-    bound: "atMost",
-    isStretch: false,
-    ...changes,
-  };
-}
+import { basis, goal, manyTopics, oneToAll, variant } from "./scenario-parts.ts";
+import type { Scenario } from "./scenario.ts";
 
 const window50 = { name: "tapecast-50", title: "Tapecast, 50 ms window", settings: ["flush.windowMsMax=50"] };
 
