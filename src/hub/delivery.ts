@@ -140,7 +140,7 @@ export class Delivery {
         return false;
       }
       membership.cursor = slice.cursor;
-      this.#counters.conflated += slice.conflated;
+      this.#counters.addConflated(audience.classMs, slice.conflated);
       this.#counters.overruns += slice.overruns;
       this.#counters.lostEvents += slice.events.length;
       if (slice.events.length > 0) reader.lostToldAloneMs = nowMs;

@@ -1,4 +1,5 @@
 import { PlainHistogram } from "../base/plain-histogram.ts";
+import { rateClassesMs } from "./rate-class.ts";
 
 /** What the hub counts, as plain numbers that the metrics read. Gauges say so. */
 export class HubCounters {
@@ -15,10 +16,17 @@ export class HubCounters {
   writes = 0;
   bytesOut = 0;
   flushes = 0;
+  /** Gauge: least time between two flushes of an audience that wants everything at once. Widens with the load. */
+  windowMs = 0;
   /** Gauge: readers whose last write the kernel has not taken. */
   laggingReaders = 0;
-  /** Values of `latest` topics that a newer one replaced before they were delivered, one for each reader. */
-  conflated = 0;
+  /**
+   * Values of `latest` topics that a newer one replaced before they were delivered, one for each reader, by the rate
+   * class of the readers in milliseconds.
+   */
+  readonly conflatedByClass: Record<string, number> = Object.fromEntries(
+    rateClassesMs.map((classMs) => [String(classMs), 0]),
+  );
   /** Publications of `sample` topics that were left out, one for each topic and worker. */
   sampledOut = 0;
   lostEvents = 0;
@@ -26,5 +34,16 @@ export class HubCounters {
   historyGaps = 0;
   /** Publications of `every` topics without history that a slow reader missed and was told of. */
   overruns = 0;
+  /** How long a turn wrote: a flush, several, or a slice of one. */
   readonly flushDurationMs = new PlainHistogram([0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 250]);
+
+  get conflated(): number {
+    return Object.values(this.conflatedByClass).reduce((sum, count) => sum + count, 0);
+  }
+
+  addConflated(classMs: number, count: number): void {
+    if (count === 0) return;
+    const name = String(classMs);
+    this.conflatedByClass[name] = (this.conflatedByClass[name] ?? 0) + count;
+  }
 }

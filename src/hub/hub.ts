@@ -59,8 +59,6 @@ const writesPerMs = 100;
 
 export class Hub {
   readonly counters = new HubCounters();
-  /** Least time between two flushes of an audience that wants everything at once; the worker widens it under load. */
-  windowMs = 0;
   readonly #options: HubOptions;
   readonly #source: TopicSource;
   readonly #logs = new Map<string, TopicLog>();
@@ -133,7 +131,7 @@ export class Hub {
     log.keep(entry);
     if (log.sampler !== null) this.#saveForLaggingSender(entry);
     for (const member of log.audiences) {
-      this.counters.conflated += member.audience.append(member, entry);
+      this.counters.addConflated(member.audience.classMs, member.audience.append(member, entry));
       if (member.audience.pending.length > 0) this.#schedule(member.audience);
     }
   }
@@ -278,6 +276,15 @@ export class Hub {
   }
 
   // ---- time ----
+
+  /** Least time between two flushes of an audience that wants everything at once; the worker widens it under load. */
+  get windowMs(): number {
+    return this.counters.windowMs;
+  }
+
+  set windowMs(windowMs: number) {
+    this.counters.windowMs = windowMs;
+  }
 
   /**
    * Does what is due: flushes, `lost` events, timeouts. Stops after about `budgetMs` of writing, so that reading,

@@ -220,7 +220,14 @@ export const workerCatalogue = {
     name: "tapecast_flush_duration_seconds",
     type: "histogram",
     labels: [],
-    help: "Time one flush takes.",
+    help: "Time one turn of the hub wrote: a flush, several, or a slice of a large one.",
+  },
+  flushWindow: {
+    name: "tapecast_flush_window_seconds",
+    type: "gauge",
+    labels: [],
+    help: "Least time between two flushes to one audience. 0 while there is little to do, at most `flush.windowMsMax`.",
+    aggregator: "max",
   },
   laggingReaders: {
     name: "tapecast_lagging_readers",
@@ -231,7 +238,7 @@ export const workerCatalogue = {
   conflated: {
     name: "tapecast_conflated_total",
     type: "counter",
-    labels: [],
+    labels: ["rate_class_ms"],
     help: "Publications of `latest` topics that a reader did not get because a newer one took their place.",
   },
   sampledOut: {

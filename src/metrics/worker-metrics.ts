@@ -64,7 +64,8 @@ export interface HubSources {
   readonly bytesOut: number;
   readonly flushes: number;
   readonly laggingReaders: number;
-  readonly conflated: number;
+  readonly windowMs: number;
+  readonly conflatedByClass: CountsByLabel;
   readonly sampledOut: number;
   readonly lostEvents: number;
   readonly historyGaps: number;
@@ -196,7 +197,8 @@ function hubReadings(sources: WorkerSources) {
     flushes: () => sources.hub().flushes,
     flushDuration: () => sources.hub().flushDurationMs,
     laggingReaders: () => sources.hub().laggingReaders,
-    conflated: () => sources.hub().conflated,
+    flushWindow: () => sources.hub().windowMs / 1000,
+    conflated: () => byLabel("rate_class_ms", sources.hub().conflatedByClass),
     sampledOut: () => sources.hub().sampledOut,
     lostEvents: () => sources.hub().lostEvents,
     historyGaps: () => sources.hub().historyGaps,

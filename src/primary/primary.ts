@@ -17,6 +17,7 @@ import { PrimaryMetrics } from "../metrics/primary-metrics.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
 import { AdminServer } from "./admin-server.ts";
 import { startDemoReplay, type DemoReplay } from "./demo-replay.ts";
+import { kernelAdvice } from "./kernel-advice.ts";
 import { createLogger } from "./log.ts";
 import { packageVersion } from "../base/package-version.ts";
 import { listenToSignals } from "./signals.ts";
@@ -164,6 +165,8 @@ class Primary implements SupervisorListener {
       const page = pageAddress(addresses);
       if (page !== undefined) this.#log.info({}, `open ${page} in a browser to watch them`);
     }
+    const advice = kernelAdvice();
+    if (advice !== null) this.#log.info({}, advice);
     if (this.#config.auth.publishKeys.length === 0) {
       this.#log.warn(
         {},

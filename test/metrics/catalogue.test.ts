@@ -24,6 +24,7 @@ describe("the catalogue of metrics", () => {
           "worker",
           "reason",
           "method",
+          "rate_class_ms",
           "code",
           "route",
           "status",
