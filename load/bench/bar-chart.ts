@@ -19,9 +19,9 @@ export interface BarChart {
   readonly bars: readonly Bar[];
 }
 
-const chartWidth = 760;
+const chartWidth = 900;
 const labelWidth = 210;
-const noteWidth = 150;
+const noteWidth = 260;
 const rowHeight = 30;
 const barHeight = 16;
 const topHeight = 56;
@@ -48,7 +48,7 @@ export function barChartSvg({ title, unit, bars }: BarChart): string {
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${chartWidth}" height="${height}" viewBox="0 0 ${chartWidth} ${height}" role="img">
 <title>${escaped(title)}</title>
-<style>text{font:13px system-ui,sans-serif;fill:#24292f}.title{font-weight:600;font-size:15px}.unit,.note{fill:#6e7781}.own{fill:#0969da}.peer{fill:#afb8c1}.range{stroke:#57606a;fill:none}@media(prefers-color-scheme:dark){text{fill:#e6edf3}.unit,.note{fill:#8b949e}.own{fill:#58a6ff}.peer{fill:#484f58}.range{stroke:#8b949e}}</style>
+<style>text{font:13px system-ui,sans-serif;fill:#24292f}.title{font-weight:600;font-size:14px}.unit,.note{fill:#6e7781}.own{fill:#0969da}.peer{fill:#afb8c1}.range{stroke:#57606a;fill:none}@media(prefers-color-scheme:dark){text{fill:#e6edf3}.unit,.note{fill:#8b949e}.own{fill:#58a6ff}.peer{fill:#484f58}.range{stroke:#8b949e}}</style>
 <text class="title" x="12" y="22">${escaped(title)}</text>
 <text class="unit" x="12" y="41">${escaped(unit)}</text>
 ${rows.join("\n")}
