@@ -68,6 +68,8 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
   #isPending = false;
   #onTaken: ((error?: Error | null) => void) | null = null;
   #pong: Uint8Array | null = null;
+  /** Until `start`: the 101 and what the session says at once, to go out in one write. */
+  #held: Uint8Array[] | null;
   #budget: InboundBudget | null = null;
   #heardMs: number;
   /** -1 while no ping waits for an answer. */
@@ -75,9 +77,19 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
   #progressMs = 0;
   #progress = 0;
 
-  /** @param socket upgraded: everything from here on is frames, in both directions. */
-  constructor(id: string, socket: Socket, options: ConnectionOptions, shared: ConnectionsShared) {
+  /**
+   * @param socket upgraded: everything from here on is frames, in both directions.
+   * @param greeting the 101, which has not been written.
+   */
+  constructor(
+    id: string,
+    socket: Socket,
+    options: ConnectionOptions,
+    shared: ConnectionsShared,
+    greeting: Uint8Array,
+  ) {
     super();
+    this.#held = [greeting];
     this.id = id;
     this.#shared = shared;
     this.#socket = socket;
@@ -89,11 +101,12 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
   }
 
   /**
-   * Begins to deliver. Until now bytes can be written, but nothing is called.
+   * Begins to deliver, and writes what was held back until now: the greeting and the first replies in one system call.
    * @param firstBytes what came behind the handshake in the same packet; may be changed.
    */
   start(handler: ConnectionHandler, firstBytes: Uint8Array): void {
     this.#handler = handler;
+    this.#release();
     if (this.#state === open) this.#watch();
     if (firstBytes.length > 0) this.onSocketData(firstBytes);
   }
@@ -311,8 +324,21 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     return false;
   }
 
+  /** Writes what was held back. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held === null) return;
+    const bytes = held.length === 1 ? (held[0] ?? nothing) : Buffer.concat(held);
+    if (bytes.length > 0) this.#give(bytes);
+  }
+
   /** Writes while open. */
   #give(bytes: Uint8Array): boolean {
+    if (this.#held !== null) {
+      this.#held.push(bytes);
+      return true;
+    }
     const { counters } = this.#shared;
     this.#socket.write(bytes);
     counters.writes += 1;
@@ -328,6 +354,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
 
   /** Writes the close frame. If the peer reads nothing it stays pending, and the deadline ends the socket. */
   #giveLast(frame: Uint8Array): void {
+    this.#release();
     this.#socket.write(frame);
     this.#shared.counters.writes += 1;
     this.#shared.counters.bytesOut += frame.length;

@@ -47,12 +47,13 @@ export class Connections implements ConnectionsShared {
   }
 
   /**
-   * Takes an upgraded socket, to which the 101 was already written.
+   * Takes an upgraded socket.
    * @param socket with `allowHalfOpen`, in no one else's hands.
    * @param options kept; one object for all connections of an endpoint.
+   * @param greeting the 101; written at `start`, with whatever was written until then.
    */
-  adopt(socket: Socket, options: ConnectionOptions): Connection {
-    const connection = new Connection(this.#ids.next(), socket, options, this);
+  adopt(socket: Socket, options: ConnectionOptions, greeting: Uint8Array): Connection {
+    const connection = new Connection(this.#ids.next(), socket, options, this, greeting);
     this.#all.add(connection);
     this.counters.opened += 1;
     this.counters.open += 1;

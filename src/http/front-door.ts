@@ -259,8 +259,8 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       socket.once("close", () => this.#limits.leave(remoteAddress));
     }
     const agreement = endpoint.compression === null ? null : negotiateDeflate(handshake.extensions);
-    const connection = this.#connections.adopt(socket, optionsFor(endpoint, agreement));
-    socket.write(acceptResponse(handshake.key, subprotocol, extensionHeaders(agreement)));
+    const greeting = acceptResponse(handshake.key, subprotocol, extensionHeaders(agreement));
+    const connection = this.#connections.adopt(socket, optionsFor(endpoint, agreement), greeting);
     if (!isWelcome) {
       // A browser's script sees a close code, but not the status of a refused handshake.
       this.counters.refuse("connections_per_address");

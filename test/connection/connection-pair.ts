@@ -93,7 +93,7 @@ export async function connectPair(
   const peer = await RawPeer.connect(where);
   const socket = await accepted;
   const notes = new Notes();
-  const connection = connections.adopt(socket, { ...unlimited, ...options });
+  const connection = connections.adopt(socket, { ...unlimited, ...options }, new Uint8Array(0));
   connection.start(notes, Buffer.alloc(0));
   peer.readFrames(0, options.allowCompressed);
   return {
