@@ -1,7 +1,7 @@
 /**
  * The state machine of one connection on `/ws` (docs/PROTOCOL.md): commands in, replies and publications out.
- * Commands are answered in the order in which they came; one that must wait (topics that are being opened, a token
- * that is being verified) holds those behind it back.
+ * Commands begin in the order in which they came; one that must wait (topics that are being opened, a token that is
+ * being verified) holds those behind it back. `publish` and `history` are answered when the broker has answered.
  */
 import type { Identity } from "../auth/identity.ts";
 import { BrokerError, RequestError } from "../base/errors.ts";
