@@ -179,7 +179,7 @@ export class SubscriptionRequest {
       reply.text(`"epoch":${JSON.stringify(log.epoch ?? "")},"seq":${log.seq}`);
       bytes = this.#describeContents(reply, log, nowMs, bytesMax);
     }
-    if (log.topic.delivery === "latest" && (this.#wish.intervalMs ?? 0) > 0) {
+    if (log.topic.delivery === "latest" && this.#wish.intervalMs !== null) {
       reply.text(`${log.topic.history === null ? "" : ","}"intervalMs":${this.#classOf(log)}`);
     }
     reply.text("}");
