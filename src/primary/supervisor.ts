@@ -160,10 +160,10 @@ export class Supervisor implements WorkerObserver {
   onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void {
     switch (message.type) {
       case "ready":
+        if (this.#isOnWrongPort(worker, message.addresses)) break;
         if (worker.state === "starting") worker.state = "ready";
         worker.readyMs = performance.now();
         if (worker.status.reason === "starting") worker.status = { ready: true, reason: null };
-        this.#chosenPort ??= portOf(message.addresses);
         this.#settle(worker, { ok: true, addresses: message.addresses });
         break;
       case "startFailed":
@@ -221,6 +221,19 @@ export class Supervisor implements WorkerObserver {
   #keepPort(): void {
     if (this.#config.listen.port !== 0 || this.#chosenPort === null) return;
     this.#config = { ...this.#config, listen: { ...this.#config.listen, port: this.#chosenPort } };
+  }
+
+  /**
+   * A worker may be started while another one lives, and that one be gone before the first listens: then the system
+   * chooses again, and nobody knows the new port. Such a worker is ended, and comes back on the right one.
+   */
+  #isOnWrongPort(worker: WorkerProcess, addresses: readonly string[]): boolean {
+    const port = portOf(addresses);
+    this.#chosenPort ??= port;
+    if (port === this.#chosenPort || this.#chosenPort === null) return false;
+    this.#config = { ...this.#config, listen: { ...this.#config.listen, port: this.#chosenPort } };
+    worker.kill(null);
+    return true;
   }
 
   #started(worker: WorkerProcess): Promise<StartResult> {

@@ -95,6 +95,24 @@ describe("the end of a server", () => {
 });
 
 describe("the death of a worker", () => {
+  // The second one dies after the first one's replacement was started and before it listens. The port that the system
+  // had chosen (listen.port 0) was lost then, and pages that were open found nobody any more.
+  it("all of them, one shortly after the other: the server comes back on its port", async () => {
+    const server = await start();
+    const [first = 0, second = 0] = server.workerPids();
+    process.kill(first, "SIGKILL");
+    await until("the replacement to be started", () =>
+      server.workerPids().some((pid) => pid !== first && pid !== second),
+    );
+    process.kill(second, "SIGKILL");
+    const isBack = async (): Promise<boolean> => {
+      const answer = await get(`${server.http}/healthz`).catch(() => null);
+      return answer?.status === 200 && server.workerPids().length === 2;
+    };
+    await until("the server on its old port", isBack, 15_000);
+    await until("it to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
+  });
+
   it("it is replaced, clients of the other notice nothing, and history survives", async () => {
     const server = await start();
     await publish(server.http, "chat.lobby", '"before"');
