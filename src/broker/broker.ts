@@ -112,6 +112,8 @@ export interface Broker {
   /** Connects. Resolves when the first attempt ended, well or not: a broker that is away is a status, not an error. */
   start(listener: BrokerListener): Promise<void>;
   status(): BrokerStatus;
+  /** How long a message of our own took through the broker and back, last; null where that is not measured. */
+  lagMs(): number | null;
   /**
    * Wants the topic's publications. `onOpened` follows as soon as the broker can, after a reconnect if need be;
    * a topic is opened once at a time.

@@ -78,6 +78,11 @@ export class MemoryBroker implements Broker {
     return this.#status;
   }
 
+  /** There is no way but the one between two processes of ours. */
+  lagMs(): number | null {
+    return null;
+  }
+
   open(topic: BrokerTopic): void {
     const { name } = topic;
     invariant(this.#listener !== null, "a broker is started before topics are opened");

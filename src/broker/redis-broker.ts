@@ -101,6 +101,10 @@ class RedisBroker implements Broker {
     return this.#status;
   }
 
+  lagMs(): number | null {
+    return this.#probe.lagMs;
+  }
+
   open(topic: BrokerTopic): void {
     const channel = this.#prefix + topic.name;
     invariant(this.#listener !== null, "a broker is started before topics are opened");
@@ -193,8 +197,12 @@ class RedisBroker implements Broker {
   /** Cost: one string for the channel, one envelope, one copy of the payload. */
   #onMessage(channel: Buffer, message: Buffer): void {
     this.#probe.heard();
-    const topic = this.#topics.get(channel.toString());
-    if (topic === undefined) return;
+    const name = channel.toString();
+    const topic = this.#topics.get(name);
+    if (topic === undefined) {
+      this.#probe.came(name, message);
+      return;
+    }
     const envelope = decodeEnvelope(message);
     if (envelope === null) {
       this.#rejected(topic, "malformed envelope");

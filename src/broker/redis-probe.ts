@@ -1,6 +1,7 @@
 /**
- * Proves that messages reach the subscriber connection: each second in which nothing came, a message is published to
- * a channel of our own. A peer that is gone, a half-open connection or a Redis that forgot our subscription all look
+ * Proves that messages reach the subscriber connection, and measures how long they take: each second a message with
+ * the time is published to a channel of our own. It waits in the same queues as any other, in Redis and in our socket.
+ * A peer that is gone, a half-open connection or a Redis that forgot our subscription all look
  * like silence otherwise. Counted in ticks, not in time, and each tick leaves the event loop a turn to read: a worker
  * that stood still does not blame Redis for it.
  */
@@ -20,6 +21,9 @@ export class SubscriberProbe {
   #timer: NodeJS.Timeout | null = null;
   #hasHeard = false;
   #silentTicks = 0;
+  /** When the oldest probe that is under way was sent; null when none is. */
+  #sentMs: number | null = null;
+  #lagMs: number | null = null;
 
   constructor(subscriber: RedisConnection, commands: CommandLink, channel: string) {
     this.#subscriber = subscriber;
@@ -36,6 +40,20 @@ export class SubscriberProbe {
     this.#timer = null;
   }
 
+  /** How long the last probe took, or has taken so far; null when no connection can be measured. */
+  get lagMs(): number | null {
+    if (this.#sentMs === null) return this.#lagMs;
+    return Math.max(this.#lagMs ?? 0, performance.now() - this.#sentMs);
+  }
+
+  /** A message came on the channel of the probe. */
+  came(channel: string, message: Buffer): void {
+    const sentMs = Number(message.toString("latin1"));
+    if (channel !== this.#channel || !Number.isFinite(sentMs)) return;
+    this.#lagMs = Math.max(0, performance.now() - sentMs);
+    this.#sentMs = null;
+  }
+
   /** Something came on the subscriber connection. */
   heard(): void {
     this.#hasHeard = true;
@@ -44,22 +62,30 @@ export class SubscriberProbe {
   async #tick(): Promise<void> {
     const subscriber = this.#subscriber.client;
     const commands = this.#commands.client;
-    if (subscriber === null || commands === null || this.#hasHeard) {
-      this.#hasHeard = false;
+    const isSilent = !this.#hasHeard;
+    this.#hasHeard = false;
+    if (subscriber === null || commands === null) {
       this.#silentTicks = 0;
+      this.#sentMs = null;
+      this.#lagMs = null;
       return;
     }
-    this.#silentTicks++;
+    this.#silentTicks = isSilent ? this.#silentTicks + 1 : 0;
     if (this.#silentTicks >= silentTicksMax) {
       this.#silentTicks = 0;
+      this.#sentMs = null;
       this.#subscriber.cut(subscriber, "published messages do not come back");
       return;
     }
+    const nowMs = performance.now();
+    this.#sentMs ??= nowMs;
     try {
-      const receiverCount = await commands.publish(this.#channel, "");
+      const receiverCount = await commands.publish(this.#channel, String(nowMs));
       if (receiverCount === 0) this.#subscriber.cut(subscriber, "Redis does not know our subscriptions");
     } catch (error) {
-      if (failureOf(error) === "timeout") this.#commands.giveUp(commands, "Redis does not answer");
+      this.#sentMs = null;
+      if (isSilent && failureOf(error) === "timeout")
+        this.#commands.giveUp(commands, "Redis does not answer");
     }
   }
 }

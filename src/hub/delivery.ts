@@ -55,6 +55,9 @@ export class Delivery {
       if (this.#counters.writes >= writesMax) return false;
     }
     audience.sweep = null;
+    // Slower rate classes wait on purpose.
+    const oldest = sweep.entries[0];
+    if (oldest !== undefined && audience.classMs === 0) this.#counters.noteWritten(oldest.receivedMs);
     if (sweep.isTakenByAll) this.#slab.release(sweep.bytes);
     return true;
   }

@@ -37,6 +37,26 @@ export class HubCounters {
   /** How long a turn wrote: a flush, several, or a slice of one. */
   readonly flushDurationMs = new PlainHistogram([0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 250]);
 
+  /**
+   * From a publication's arrival to the end of the flush that wrote it, for readers who want everything at once; one
+   * observation a turn, of the oldest publication that the turn finished with.
+   */
+  readonly publishToWriteMs = new PlainHistogram([0.5, 1, 2, 5, 10, 20, 30, 50, 100, 250, 1000, 5000]);
+  /** When the oldest publication arrived whose flush has ended since the last observation; Infinity if none has. */
+  #writtenSinceMs = Number.POSITIVE_INFINITY;
+
+  /** A flush has ended whose oldest publication arrived at `receivedMs`. */
+  noteWritten(receivedMs: number): void {
+    if (receivedMs < this.#writtenSinceMs) this.#writtenSinceMs = receivedMs;
+  }
+
+  /** A turn has ended at `nowMs`. */
+  observeWritten(nowMs: number): void {
+    if (this.#writtenSinceMs === Number.POSITIVE_INFINITY) return;
+    this.publishToWriteMs.observe(Math.max(0, nowMs - this.#writtenSinceMs));
+    this.#writtenSinceMs = Number.POSITIVE_INFINITY;
+  }
+
   get conflated(): number {
     return Object.values(this.conflatedByClass).reduce((sum, count) => sum + count, 0);
   }

@@ -122,6 +122,8 @@ export class Hub {
     if (log === undefined || !log.isOpen) return;
     this.#nowMs = nowMs;
     this.counters.publications += 1;
+    log.publications += 1;
+    log.publishedMs = nowMs;
     const entry = log.arrive(this.#nextOrder(), seq, data, origin, nowMs);
     if (log.sampler !== null && !log.sampler.take(nowMs)) {
       this.#leaveOut(log, 1);
@@ -248,6 +250,16 @@ export class Hub {
     if (reader.isRemoved) return;
     this.#nowMs = nowMs;
     this.#memberships.change(reader, wishes, unwanted, nowMs);
+  }
+
+  /** The logs of all topics that somebody wants, or wanted a moment ago. */
+  logs(): IterableIterator<TopicLog> {
+    return this.#logs.values();
+  }
+
+  /** The reader of a connection, or null. */
+  reader(id: string): Reader | null {
+    return this.#readers.get(id) ?? null;
   }
 
   /** The log of a topic that is open, or null. */

@@ -49,6 +49,9 @@ export class TopicLog {
   seq = 0;
   /** Publications that arrived in this worker, those left out of a sample included. */
   arrived = 0;
+  /** Publications that came live, and when the newest of them did: what was read at the opening is of unknown age. */
+  publications = 0;
+  publishedMs = Number.NEGATIVE_INFINITY;
   /** The newest publication, or null. */
   newest: Entry | null = null;
   readonly audiences: AudienceTopic[] = [];

@@ -6,6 +6,9 @@
  * Nothing is counted here: the layers keep plain integers, `worker-metrics.ts` reads them when asked.
  */
 
+/** Rules of the configuration that have series of their own; there may be a thousand. */
+export const ruleLabelsMax = 20;
+
 export interface MetricDefinition {
   readonly name: string;
   readonly type: "counter" | "gauge" | "histogram";
@@ -222,6 +225,12 @@ export const workerCatalogue = {
     labels: [],
     help: "Time one turn of the hub wrote: a flush, several, or a slice of a large one.",
   },
+  publishToWrite: {
+    name: "tapecast_publish_to_write_seconds",
+    type: "histogram",
+    labels: [],
+    help: "From a publication's arrival in the worker until its last reader's socket was given it, where readers want everything at once; of each turn the oldest. The way to the worker is `tapecast_broker_lag_seconds`.",
+  },
   flushWindow: {
     name: "tapecast_flush_window_seconds",
     type: "gauge",
@@ -271,6 +280,13 @@ export const workerCatalogue = {
     labels: [],
     aggregator: "min",
     help: "1 while the worker's broker can take and give publications, else 0.",
+  },
+  brokerLag: {
+    name: "tapecast_broker_lag_seconds",
+    type: "gauge",
+    labels: [],
+    aggregator: "max",
+    help: "How long a message of the worker's own took to Redis and back, tried each second; what is under way counts. Missing with broker.kind memory.",
   },
   brokerTopicsOpen: {
     name: "tapecast_broker_topics_open",
@@ -325,6 +341,31 @@ export const workerCatalogue = {
     type: "counter",
     labels: [],
     help: "Connections to the broker that had to be made again.",
+  },
+  ruleTopics: {
+    name: "tapecast_rule_topics",
+    type: "gauge",
+    labels: ["rule"],
+    help: "Open topics, by the rule of the configuration that they fall under.",
+  },
+  ruleQuietTopics: {
+    name: "tapecast_rule_quiet_topics",
+    type: "gauge",
+    labels: ["rule"],
+    help: "Open topics without a publication within the last minute, by rule.",
+  },
+  rulePublications: {
+    name: "tapecast_rule_publications_total",
+    type: "counter",
+    labels: ["rule"],
+    help: "Publications that came, by rule. Counted once a second: what comes in the last second of a topic that is closed is missing.",
+  },
+  ruleFreshness: {
+    name: "tapecast_rule_freshness_seconds",
+    type: "gauge",
+    labels: ["rule"],
+    aggregator: "min",
+    help: "Age of the newest publication of all open topics of a rule. Missing until the first one comes.",
   },
   publishesAccepted: {
     name: "tapecast_http_publishes_accepted_total",
@@ -480,7 +521,8 @@ Generated from \`src/metrics/catalogue.ts\` by \`npm run docs\`; do not edit.
 figures to the primary each second and the primary answers from the last ones it has, so a worker that stands still
 delays no scrape (\`tapecast_worker_snapshot_age_seconds\` shows it). The label \`worker\` is the slot: a replacement
 goes on with the totals of the worker it replaces, and what a crashed worker counted in its last second is lost.
-Label values come from closed lists, never from topics, users or addresses.
+Label values come from closed lists, never from topics, users or addresses. \`rule\` is the pattern of a rule as the
+configuration has it; the rules behind the first ${ruleLabelsMax} are \`other\` together.
 
 ## Of each worker
 

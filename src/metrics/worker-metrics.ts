@@ -71,6 +71,19 @@ export interface HubSources {
   readonly historyGaps: number;
   readonly overruns: number;
   readonly flushDurationMs: PlainHistogram;
+  readonly publishToWriteMs: PlainHistogram;
+}
+
+/** What is known of the open topics of one rule of the configuration. */
+export interface RuleSources {
+  /** The rule's pattern; `other` for all rules behind the first ones. */
+  readonly rule: string;
+  readonly topics: number;
+  /** Those without a publication within the last minute. */
+  readonly quietTopics: number;
+  readonly publications: number;
+  /** Age of the newest publication of all; null when there was none. */
+  readonly newestAgeMs: number | null;
 }
 
 /** As `BrokerCounters` of src/broker/broker.ts. */
@@ -105,6 +118,8 @@ export interface WorkerSources {
   hub(): HubSources;
   broker(): BrokerSources;
   brokerReady(): boolean;
+  brokerLagMs(): number | null;
+  rules(): readonly RuleSources[];
   http(): HttpSources;
 }
 
@@ -140,6 +155,7 @@ function workerReadings(
     commandErrors: () => byLabel("code", sources.sessions().errorsByCode),
     ...hubReadings(sources),
     ...brokerReadings(sources),
+    ...ruleReadings(sources),
     publishesAccepted: () => sources.http().publicationsAccepted,
     publishesRefused: () => byLabel("code", sources.http().publicationsRefused),
     httpRequestsInFlight: () => sources.http().requestsInFlight,
@@ -196,6 +212,7 @@ function hubReadings(sources: WorkerSources) {
     hubBytesOut: () => sources.hub().bytesOut,
     flushes: () => sources.hub().flushes,
     flushDuration: () => sources.hub().flushDurationMs,
+    publishToWrite: () => sources.hub().publishToWriteMs,
     laggingReaders: () => sources.hub().laggingReaders,
     flushWindow: () => sources.hub().windowMs / 1000,
     conflated: () => byLabel("rate_class_ms", sources.hub().conflatedByClass),
@@ -206,9 +223,31 @@ function hubReadings(sources: WorkerSources) {
   };
 }
 
+function ruleReadings(sources: WorkerSources) {
+  const byRule = (value: (rule: RuleSources) => number) =>
+    sources.rules().map((rule) => ({ labels: { rule: rule.rule }, value: value(rule) }));
+  return {
+    ruleTopics: () => byRule(({ topics }) => topics),
+    ruleQuietTopics: () => byRule(({ quietTopics }) => quietTopics),
+    rulePublications: () => byRule(({ publications }) => publications),
+    ruleFreshness: () =>
+      sources
+        .rules()
+        .flatMap(({ rule, newestAgeMs }) =>
+          newestAgeMs === null ? [] : [{ labels: { rule }, value: newestAgeMs / 1000 }],
+        ),
+  };
+}
+
+/** What was not measured gives no series. */
+function secondsOrNone(ms: number | null): Reading {
+  return ms === null ? [] : ms / 1000;
+}
+
 function brokerReadings(sources: WorkerSources) {
   return {
     brokerReady: () => (sources.brokerReady() ? 1 : 0),
+    brokerLag: () => secondsOrNone(sources.brokerLagMs()),
     brokerTopicsOpen: () => sources.broker().topicsOpen,
     brokerReceived: () => sources.broker().publicationsReceived,
     brokerPublished: () => sources.broker().publicationsPublished,

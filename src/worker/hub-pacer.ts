@@ -71,6 +71,7 @@ export class HubPacer {
     const nextMs = hub.turn(startMs, turnBudgetMs);
     const endMs = this.#clock.nowMs();
     if (hub.counters.flushes !== flushesBefore) hub.counters.flushDurationMs.observe(endMs - startMs);
+    hub.counters.observeWritten(endMs);
     this.#busyMs += endMs - startMs;
     if (endMs - this.#measuredMs >= measureMs) this.#adapt(hub, endMs);
     // An open window is looked at again even if nothing more comes, so that it is closed for what comes then.

@@ -26,6 +26,7 @@ import { TopicAccess } from "../session/topic-access.ts";
 import { closePaced, sleep } from "./drain.ts";
 import { createRouter, type SessionBook } from "./endpoints.ts";
 import { HubPacer } from "./hub-pacer.ts";
+import { RuleFigures } from "./rule-figures.ts";
 import { WorkerHttpBackend } from "./worker-http-backend.ts";
 
 /** What a worker is made of besides its configuration. */
@@ -55,6 +56,7 @@ export class Worker {
   readonly #hub: Hub;
   readonly #http: HttpApi;
   readonly #door: FrontDoor;
+  readonly #rules: RuleFigures;
   #isDraining = false;
 
   /** @throws ConfigError when a file of the configuration cannot be read. */
@@ -82,6 +84,7 @@ export class Worker {
     this.#config = config;
     this.#parts = parts;
     this.#http = http;
+    this.#rules = new RuleFigures(config.topics);
     const { broker } = parts;
     this.#pacer = new HubPacer(systemClock, config.flush.windowMsMax);
     this.#hub = new Hub(
@@ -165,6 +168,8 @@ export class Worker {
       hub: () => this.#hub.counters,
       broker: () => broker.counters,
       brokerReady: () => broker.status().ready,
+      brokerLagMs: () => broker.lagMs(),
+      rules: () => this.#rules.read(this.#hub.logs(), systemClock.nowMs()),
       http: () => this.#http.counters,
     };
   }

@@ -447,3 +447,26 @@ class AnswerEater {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }
+
+describe("Redis lag, as the metrics have it", () => {
+  it("is known soon after the start, and grows while Redis stands still", async () => {
+    const worker = await world.start();
+    await expect.poll(() => worker.broker.lagMs(), { timeout: 10_000 }).not.toBeNull();
+    expect(worker.broker.lagMs()).toBeGreaterThanOrEqual(0);
+    await expect.poll(() => worker.broker.lagMs(), { timeout: 10_000 }).toBeLessThan(900);
+    server.freeze();
+    await expect
+      .poll(() => worker.broker.lagMs() ?? 0, { timeout: 10_000, interval: 20 })
+      .toBeGreaterThan(900);
+    server.thaw();
+    await expect.poll(() => worker.broker.lagMs() ?? 9999, { timeout: 20_000 }).toBeLessThan(900);
+  });
+
+  it("is measured under a load that leaves no second without a message", async () => {
+    const worker = await world.start();
+    await openAndWait(worker, chat);
+    const publishing = publishSteadily(worker, chat);
+    await expect.poll(() => worker.broker.lagMs(), { timeout: 10_000 }).not.toBeNull();
+    await publishing.stop();
+  });
+});

@@ -303,3 +303,36 @@ it("the splitter of the fake sink reads all three header sizes", () => {
   expect(textMessages(Buffer.from("81026869", "hex"))).toEqual(["hi"]);
   expect(() => textMessages(Buffer.from("82026869", "hex"))).toThrow("not a whole text frame");
 });
+
+function observed(world: HubWorld): { count: number; sum: number } {
+  const { count, sum } = world.hub.counters.publishToWriteMs;
+  return { count, sum };
+}
+
+describe("publish to write, as the metrics have it", () => {
+  it("is the time from arrival to the end of the turn that wrote it, once a turn, of the oldest", () => {
+    const world = new HubWorld();
+    world.hub.windowMs = 10;
+    world.subscribe(world.client(), [quote("quote.A"), quote("quote.B")]);
+    world.publish("quote.A");
+    world.nowMs += 4;
+    world.publish("quote.B");
+    world.go(20);
+    world.hub.counters.observeWritten(world.nowMs + 1);
+    expect(observed(world)).toEqual({ count: 1, sum: 25 });
+    // A turn that wrote nothing says nothing.
+    world.hub.counters.observeWritten(world.nowMs + 500);
+    expect(observed(world).count).toBe(1);
+  });
+
+  it("does not count readers that asked for a slower rate", () => {
+    const world = new HubWorld();
+    world.subscribe(world.client(), [quote("quote.A")], 1000);
+    world.publish("quote.A");
+    world.go();
+    world.publish("quote.A");
+    world.go(1000);
+    world.hub.counters.observeWritten(world.nowMs);
+    expect(observed(world).count).toBe(0);
+  });
+});

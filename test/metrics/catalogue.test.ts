@@ -31,6 +31,7 @@ describe("the catalogue of metrics", () => {
           "quantile",
           "mode",
           "cause",
+          "rule",
           "version",
           "node",
         ]).toContain(label);

@@ -15,6 +15,7 @@ export function realCounters() {
     hub: new HubCounters(),
     broker: newBrokerCounters(),
     http: createHttpCounters(),
+    rules: [{ rule: "quote.**", topics: 2, quietTopics: 1, publications: 5, newestAgeMs: 250 }],
   };
 }
 
@@ -27,6 +28,8 @@ export function sourcesOf(counters: ReturnType<typeof realCounters>): WorkerSour
     hub: () => counters.hub,
     broker: () => counters.broker,
     brokerReady: () => true,
+    brokerLagMs: () => 2,
+    rules: () => counters.rules,
     http: () => counters.http,
   };
 }
