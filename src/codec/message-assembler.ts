@@ -17,6 +17,8 @@ export interface MessageLimits {
   readonly messageBytesMax: number;
   /** Frames of one message, the first included; empty ones count. */
   readonly fragmentsPerMessageMax: number;
+  /** More frames than that are taken while the message has so many bytes for each; infinite where never. */
+  readonly fragmentBytesMin: number;
   /** False: text only. */
   readonly allowBinary: boolean;
 }
@@ -25,6 +27,7 @@ export interface MessageLimits {
 export class MessageAssembler {
   readonly #messageBytesMax: number;
   readonly #fragmentsPerMessageMax: number;
+  readonly #fragmentBytesMin: number;
   readonly #allowBinary: boolean;
   readonly #store = new ByteStore();
   readonly #validator = new Utf8Validator();
@@ -41,6 +44,7 @@ export class MessageAssembler {
   constructor(limits: MessageLimits) {
     this.#messageBytesMax = limits.messageBytesMax;
     this.#fragmentsPerMessageMax = limits.fragmentsPerMessageMax;
+    this.#fragmentBytesMin = limits.fragmentBytesMin;
     this.#allowBinary = limits.allowBinary;
   }
 
@@ -84,8 +88,10 @@ export class MessageAssembler {
         : this.#beginMessage(frameOpcode, isCompressed);
     if (refusal !== null) return refusal;
     this.#fragmentCount += 1;
-    if (this.#fragmentCount > this.#fragmentsPerMessageMax) return violation.tooManyFragments;
     this.#promisedBytes += payloadBytes;
+    if (this.#fragmentCount > this.#fragmentsPerMessageMax && this.#hasSmallFragments()) {
+      return violation.tooManyFragments;
+    }
     if (this.#promisedBytes > this.#wireBytesMax()) return violation.messageTooBig;
     this.#isLastFrame = isFinal;
     if (isFinal) this.#store.expect(this.#promisedBytes);
@@ -130,6 +136,11 @@ export class MessageAssembler {
   #wireBytesMax(): number {
     const bytesMax = this.#messageBytesMax;
     return this.#isCompressed ? bytesMax + bytesMax / 16 + 64 : bytesMax;
+  }
+
+  /** The last frame may be smaller than the others, down to nothing. */
+  #hasSmallFragments(): boolean {
+    return (this.#fragmentCount - 1) * this.#fragmentBytesMin > this.#promisedBytes;
   }
 
   #continueMessage(): Violation | null {

@@ -35,6 +35,8 @@ export interface MessageReaderOptions {
   readonly messageBytesMax: number;
   /** Frames of one message, the first included. */
   readonly fragmentsPerMessageMax: number;
+  /** More frames than that are taken while the message has so many bytes for each. Default: never. */
+  readonly fragmentBytesMin?: number;
   /** Keep the wire bytes of the message being received, for `recordedFrames`. Default false. */
   readonly recordFrames?: boolean;
   /** False: a binary frame is refused with 1003 from its header. Default true. */
@@ -61,7 +63,12 @@ export class MessageReader {
       isRsv1Allowed: options.allowCompressed ?? false,
       recorder: this.#record,
     });
-    this.#assembler = new MessageAssembler({ messageBytesMax, fragmentsPerMessageMax, allowBinary });
+    this.#assembler = new MessageAssembler({
+      messageBytesMax,
+      fragmentsPerMessageMax,
+      fragmentBytesMin: options.fragmentBytesMin ?? Number.POSITIVE_INFINITY,
+      allowBinary,
+    });
   }
 
   /** Memory held for a frame or message that is not whole yet: at most twice the bytes received of it. */

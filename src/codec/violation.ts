@@ -50,7 +50,7 @@ export const violation = {
   deflateCorrupt: { closeCode: closeCode.invalidPayload, reason: "deflate_corrupt" },
   /** RFC 7692 §7.2.1: more final blocks in one compressed message than our limit; each costs an inflater. */
   tooManyFinalBlocks: { closeCode: closeCode.policyViolation, reason: "too_many_final_blocks" },
-  /** §10.4: more fragments than our limit. */
+  /** §10.4: more fragments than our limit, or more small ones. */
   tooManyFragments: { closeCode: closeCode.policyViolation, reason: "too_many_fragments" },
   /** §10.4: a message larger than our limit. */
   messageTooBig: { closeCode: closeCode.messageTooBig, reason: "message_too_big" },

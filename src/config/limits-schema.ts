@@ -45,6 +45,12 @@ export const limitsSchema = z
         description: "Frames that one message may be cut into.",
         unit: "frames",
       }),
+      echoFragmentBytesMin: limit(1, 65_536, 64, {
+        description:
+          "`/echo` takes more frames than `fragmentsPerMessageMax` for a message that has so many bytes for each " +
+          "of them; null: any number.",
+        unit: "bytes",
+      }),
       controlFramesPerSecMax: limit(1, countMax, 20, {
         description: "Pings and pongs from one connection; more close it with 4505.",
         unit: "per second",

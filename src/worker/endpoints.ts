@@ -183,6 +183,7 @@ function echoOptions(config: Config, copies: number): ConnectionOptions {
   return {
     ...baseOptions(config),
     messageBytesMax,
+    fragmentBytesMin: config.limits.echoFragmentBytesMin ?? 0,
     pendingBytesMax: Number.isFinite(pendingBytesMax) ? pendingBytesMax + echoSlackBytes : null,
     inboundMessagesPerSecMax: null,
     inboundBytesPerSecMax: null,

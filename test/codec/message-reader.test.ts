@@ -107,6 +107,22 @@ describe("memory of a waiting connection", () => {
     }
   });
 
+  it.each([
+    ["of the least size, and a last one that is empty", [64, 64, 64, 64, 0], "binary"],
+    ["of the least size on average", [1, 1, 254, 0, 64], "binary"],
+    ["one byte below it", [64, 64, 64, 63, 0], "violation"],
+    ["of one byte", [1, 1, 1, 1], "violation"],
+  ])("frames past fragmentsPerMessageMax with fragmentBytesMin: %s", (_, sizes, outcome) => {
+    const { reader, events } = start({ fragmentsPerMessageMax: 3, fragmentBytesMin: 64 });
+    for (const [index, size] of sizes.entries()) {
+      const isLast = index === sizes.length - 1;
+      const bytes = Buffer.alloc(size, index);
+      reader.push(encodeMaskedFrame(index === 0 ? opcode.binary : opcode.continuation, bytes, 1, isLast));
+    }
+    expect(events[0]?.split(" ")[0]).toBe(outcome);
+    expect(events.length).toBe(1);
+  });
+
   it("a message whole in the chunk is handed on without a copy; what outlives the push is copied", () => {
     const whole: ArrayBufferLike[] = [];
     const { reader } = start({}, { onMessage: (_isText, payload) => whole.push(payload.buffer) });

@@ -44,8 +44,10 @@ export function slowTwin(wire: Uint8Array, options: MessageReaderOptions): strin
       if (opcode === 0 && message === null) return violation.continuationOutside;
       if (opcode !== 0 && message !== null) return violation.messageInside;
       if (opcode === 2 && options.allowBinary === false) return violation.binaryRefused;
-      if ((message?.frames ?? 0) + 1 > options.fragmentsPerMessageMax) return violation.tooManyFragments;
       const sum = Number(BigInt(message?.payload.length ?? 0) + length);
+      const earlier = message?.frames ?? 0;
+      const areSmall = options.fragmentBytesMin === undefined || earlier * options.fragmentBytesMin > sum;
+      if (earlier + 1 > options.fragmentsPerMessageMax && areSmall) return violation.tooManyFragments;
       return sum > wireBytesMax(options, message?.isCompressed ?? isCompressed)
         ? violation.messageTooBig
         : null;

@@ -65,6 +65,7 @@ describe("the documents", () => {
       messageBytesMax: 65_536,
       echoMessageBytesMax: 16_777_216,
       fragmentsPerMessageMax: 1024,
+      echoFragmentBytesMin: 64,
       controlFramesPerSecMax: 20,
       inboundMessagesPerSecMax: 100,
       inboundBytesPerSecMax: 1_048_576,

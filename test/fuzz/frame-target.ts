@@ -10,8 +10,10 @@ import type { Random } from "./random.ts";
 
 const messageLimits = [100_000, 100_000, 600, 125, 0];
 const fragmentLimits = [128, 128, 2, 1];
+const fragmentBytesMins = [Number.POSITIVE_INFINITY, 0, 3];
 const roles = ["server", "server", "server", "client"] as const;
-const variantCount = messageLimits.length * fragmentLimits.length * roles.length * 4;
+const variantCount =
+  messageLimits.length * fragmentLimits.length * fragmentBytesMins.length * roles.length * 4;
 
 const words = [
   "quote",
@@ -55,6 +57,7 @@ export function frameOptions(variant: number): MessageReaderOptions {
   return {
     messageBytesMax: take(messageLimits),
     fragmentsPerMessageMax: take(fragmentLimits),
+    fragmentBytesMin: take(fragmentBytesMins),
     role: take(roles),
     allowBinary: take([true, false]),
     allowCompressed: take([true, false]),

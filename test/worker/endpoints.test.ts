@@ -142,6 +142,7 @@ describe("limits", () => {
     const { connection } = endpointOf(route("/echo"));
     expect(connection).toMatchObject({
       messageBytesMax: config.limits.echoMessageBytesMax,
+      fragmentBytesMin: 64,
       inboundMessagesPerSecMax: null,
       inboundBytesPerSecMax: null,
       echoesCloseReason: true,
@@ -161,11 +162,18 @@ describe("limits", () => {
   it("null is no limit, also of /echo", () => {
     const unlimited: Config = {
       ...config,
-      limits: { ...config.limits, messageBytesMax: null, echoMessageBytesMax: null, pendingBytesMax: null },
+      limits: {
+        ...config.limits,
+        messageBytesMax: null,
+        echoMessageBytesMax: null,
+        echoFragmentBytesMin: null,
+        pendingBytesMax: null,
+      },
     };
     expect(endpointOf(route("/ws", unlimited)).connection.messageBytesMax).toBe(Number.POSITIVE_INFINITY);
     expect(endpointOf(route("/echo", unlimited)).connection).toMatchObject({
       messageBytesMax: Number.POSITIVE_INFINITY,
+      fragmentBytesMin: 0,
       pendingBytesMax: null,
     });
   });
