@@ -6,7 +6,7 @@
 import { createPublicKey, createSecretKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from "jose";
+import { type CryptoKey, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from "jose";
 
 import type { Clock } from "../base/clock.ts";
 import { InvariantError, RequestError } from "../base/errors.ts";
@@ -19,11 +19,17 @@ export const tokenBytesMax = 4096;
 /** A claim with more patterns is refused: each subscription is tested against all of them. */
 export const patternsPerClaimMax = 128;
 
+/** Keys that a token is tried with before it is refused; the configuration and the issuer's set may hold more. */
+const triedKeysMax = 8;
+
 /** `auth.jwt` of the configuration: exactly one of the three sources of keys, algorithms that fit it. */
 export interface JwtOptions {
   readonly algorithms: readonly string[];
   readonly secret: string | null;
+  /** Accepted beside `secret`, while one takes the other's place. */
+  readonly secrets: readonly string[];
   readonly publicKeyFile: string | null;
+  readonly publicKeyFiles: readonly string[];
   readonly jwksUrl: string | null;
   readonly audience: string | null;
   readonly issuer: string | null;
@@ -51,14 +57,14 @@ export class Authenticator {
   readonly anonymous: Identity | null;
   readonly #jwt: JwtOptions | null;
   readonly #clock: Clock;
-  readonly #key: KeyObject | RemoteKeys | null;
+  readonly #keys: readonly KeyObject[] | RemoteKeys;
 
-  /** @throws when `publicKeyFile` cannot be read or is no key; the configuration has been checked for that. */
+  /** @throws when a file of a public key cannot be read or is none; the configuration has been checked for that. */
   constructor(options: AuthenticatorOptions) {
     this.anonymous = options.required ? null : anonymousIdentity;
     this.#jwt = options.jwt;
     this.#clock = options.clock;
-    this.#key = options.jwt === null ? null : keyOf(options.jwt, options.clock);
+    this.#keys = options.jwt === null ? [] : keysOf(options.jwt, options.clock);
   }
 
   /**
@@ -68,16 +74,16 @@ export class Authenticator {
    */
   async verify(token: string): Promise<Identity> {
     const jwt = this.#jwt;
-    const key = this.#key;
-    if (jwt === null || key === null) throw new RequestError("unauthorized", "tokens are not accepted here");
+    const keys = this.#keys;
+    if (jwt === null) throw new RequestError("unauthorized", "tokens are not accepted here");
     if (token.length > tokenBytesMax || !compactForm.test(token)) throw refused();
     const nowMs = this.#clock.wallMs();
     let payload: JWTPayload;
     try {
-      ({ payload } = await verified(token, key, verifyOptions(jwt, nowMs)));
+      ({ payload } = await verified(token, keys, verifyOptions(jwt, nowMs)));
     } catch (error) {
       // jose's own errors are about the token; anything else is that there was no key to try.
-      if (key instanceof RemoteKeys && !key.known && !(error instanceof errors.JOSEError)) {
+      if (keys instanceof RemoteKeys && !keys.known && !(error instanceof errors.JOSEError)) {
         throw new RequestError("unavailable", "tokens cannot be verified at the moment");
       }
       if (error instanceof errors.JWTExpired) throw new RequestError("unauthorized", "the token has expired");
@@ -87,13 +93,39 @@ export class Authenticator {
   }
 }
 
-function verified(
+async function verified(
   token: string,
-  key: KeyObject | RemoteKeys,
+  keys: readonly KeyObject[] | RemoteKeys,
   options: JWTVerifyOptions,
 ): Promise<{ payload: JWTPayload }> {
-  if (key instanceof RemoteKeys) return jwtVerify(token, (header, jws) => key.find(header, jws), options);
-  return jwtVerify(token, key, options);
+  if (!(keys instanceof RemoteKeys)) return verifiedByAny(token, keys, options);
+  try {
+    return await jwtVerify(token, (header, jws) => keys.find(header, jws), options);
+  } catch (error) {
+    // The token names no key, and the issuer has several for its algorithm.
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    const fitting: CryptoKey[] = [];
+    for await (const key of error) if (fitting.push(key) === triedKeysMax) break;
+    return verifiedByAny(token, fitting, options);
+  }
+}
+
+/** @throws what the last key says, or at once what is wrong with a token whose signature is good. */
+async function verifiedByAny(
+  token: string,
+  keys: readonly (KeyObject | CryptoKey)[],
+  options: JWTVerifyOptions,
+): Promise<{ payload: JWTPayload }> {
+  let failure: unknown = refused();
+  for (const key of keys) {
+    try {
+      return await jwtVerify(token, key, options);
+    } catch (error) {
+      if (error instanceof errors.JWTExpired || error instanceof errors.JWTClaimValidationFailed) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 function verifyOptions(jwt: JwtOptions, nowMs: number): JWTVerifyOptions {
@@ -130,9 +162,12 @@ function patternsOf(claim: unknown): readonly string[] {
   });
 }
 
-function keyOf(jwt: JwtOptions, clock: Clock): KeyObject | RemoteKeys {
-  if (jwt.secret !== null) return createSecretKey(jwt.secret, "utf8");
-  if (jwt.publicKeyFile !== null) return createPublicKey(readFileSync(jwt.publicKeyFile));
+function keysOf(jwt: JwtOptions, clock: Clock): readonly KeyObject[] | RemoteKeys {
+  if (jwt.secret !== null)
+    return [jwt.secret, ...jwt.secrets].map((secret) => createSecretKey(secret, "utf8"));
+  if (jwt.publicKeyFile !== null) {
+    return [jwt.publicKeyFile, ...jwt.publicKeyFiles].map((file) => createPublicKey(readFileSync(file)));
+  }
   if (jwt.jwksUrl !== null) return new RemoteKeys(jwt.jwksUrl, clock);
   throw new InvariantError("auth.jwt has a key");
 }

@@ -5,6 +5,8 @@ import { compilePattern } from "../base/topic.ts";
 export interface Identity {
   /** The token's `sub`, or null without one. */
   readonly sub: string | null;
+  /** False for a connection without a token. */
+  readonly hasToken: boolean;
   /** @param topic a well-formed topic name. Cost: one test per pattern, at most 128. */
   maySubscribe(topic: string): boolean;
   /** As `maySubscribe`. The topic's rule must allow `clientPublish` as well. */
@@ -16,6 +18,7 @@ export interface Identity {
 /** The rights of a connection without a token where none is required: everything that the topic rules allow. */
 export const anonymousIdentity: Identity = {
   sub: null,
+  hasToken: false,
   maySubscribe: () => true,
   mayPublish: () => true,
   expiresWallMs: null,
@@ -28,7 +31,7 @@ export function grantedIdentity(
   publish: readonly string[],
   expiresWallMs: number,
 ): Identity {
-  return { sub, maySubscribe: anyOf(subscribe), mayPublish: anyOf(publish), expiresWallMs };
+  return { sub, hasToken: true, maySubscribe: anyOf(subscribe), mayPublish: anyOf(publish), expiresWallMs };
 }
 
 function anyOf(patterns: readonly string[]): (topic: string) => boolean {

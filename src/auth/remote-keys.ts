@@ -6,6 +6,7 @@
 import {
   createLocalJWKSet,
   type CryptoKey,
+  errors,
   type FlattenedJWSInput,
   type JSONWebKeySet,
   type JWTHeaderParameters,
@@ -42,12 +43,13 @@ export class RemoteKeys {
     return this.#keys !== null;
   }
 
-  /** @throws when no key fits; the caller refuses the token. */
+  /** @throws when no key fits, or several do; the caller refuses the token, or tries them. */
   async find(header: JWTHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey> {
     if (this.#clock.nowMs() - this.#fetchedMs > freshMs) await this.#ask();
     try {
       return await this.#pick(header, token);
     } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) throw error;
       // The issuer may have a new key since.
       if (!(await this.#ask())) throw error;
       return this.#pick(header, token);

@@ -77,6 +77,40 @@ function segmentsMatch(wanted: readonly string[], segments: readonly string[]): 
   return wantedIndex === wanted.length;
 }
 
+/** The segment of a rule's pattern that stands for the subject of the reader's token (`sub`). */
+const subjectSegment = "{sub}";
+
+/**
+ * As `patternProblem`, for the pattern of a rule, which may have `{sub}` as one segment: `user.{sub}.**`. What stands
+ * before it has a fixed length, so that its place in a topic is known.
+ */
+export function rulePatternProblem(pattern: unknown): string | null {
+  if (typeof pattern !== "string") return "a pattern is a string";
+  const segments = pattern.split(".");
+  const index = segments.indexOf(subjectSegment);
+  if (index === -1)
+    return pattern.includes("{")
+      ? "{sub} stands for a whole segment, as in user.{sub}.**"
+      : patternProblem(pattern);
+  if (segments.indexOf(subjectSegment, index + 1) !== -1) return "{sub} may stand once";
+  if (segments.slice(0, index).includes("**")) return "{sub} stands before **, not behind it";
+  return patternProblem(withoutSubject(pattern));
+}
+
+/** The number of the segment that `{sub}` is, or null. @param pattern of a rule, well-formed. */
+export function subjectIndexOf(pattern: string): number | null {
+  const index = pattern.split(".").indexOf(subjectSegment);
+  return index === -1 ? null : index;
+}
+
+/** For matching, `{sub}` is any one segment. */
+function withoutSubject(pattern: string): string {
+  return pattern
+    .split(".")
+    .map((segment) => (segment === subjectSegment ? "*" : segment))
+    .join(".");
+}
+
 /** A rule as the configuration has it: the first whose pattern matches a topic is the topic's rule. */
 export interface TopicRule {
   readonly match: string;
@@ -91,7 +125,7 @@ export class TopicRules<Rule extends TopicRule> {
   readonly #remembered = new Map<string, Rule | null>();
 
   constructor(rules: readonly Rule[]) {
-    this.#rules = rules.map((rule) => ({ rule, matches: compilePattern(rule.match) }));
+    this.#rules = rules.map((rule) => ({ rule, matches: compilePattern(withoutSubject(rule.match)) }));
   }
 
   /** The rule of a well-formed topic name, or null when none matches (`unknown_topic`). */

@@ -39,6 +39,7 @@ export type ServerMessage =
   | { readonly kind: "error"; readonly id: number | null; readonly error: ClientError }
   | { readonly kind: "welcome"; readonly connection: string; readonly heartbeatMs: number }
   | { readonly kind: "lost"; readonly topic: string; readonly count: number; readonly reason: string }
+  | { readonly kind: "unsubscribed"; readonly topics: readonly string[] }
   | { readonly kind: "closing"; readonly reason: string; readonly reconnectAfterMs: number | null }
   | { readonly kind: "unknown" };
 
@@ -139,6 +140,8 @@ function readEvent(event: string, body: unknown): ServerMessage {
         count: numberOf(member(body, "count")) ?? 0,
         reason: text("reason"),
       };
+    case "unsubscribed":
+      return { kind: "unsubscribed", topics: textsOf(member(body, "topics")) };
     case "closing":
       return {
         kind: "closing",
@@ -148,6 +151,10 @@ function readEvent(event: string, body: unknown): ServerMessage {
     default:
       return unknownMessage;
   }
+}
+
+function textsOf(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === "string") : [];
 }
 
 function readError(error: unknown): ClientError {

@@ -195,6 +195,11 @@ export class TapecastClient {
         this.#wanted.options(topic)?.onLost?.({ topic, count, reason });
         return;
       }
+      case "unsubscribed": {
+        const error = new ClientError("forbidden", "the new token does not allow this", false);
+        for (const topic of message.topics) this.#refuse(topic, error);
+        return;
+      }
       case "closing":
         if (message.reconnectAfterMs !== null) this.#link.comeBackAfter(message.reconnectAfterMs);
         return;

@@ -6,6 +6,9 @@ import { flag, integer, optionalText } from "./option.ts";
 /** Signature algorithms that can be configured. */
 export const jwtAlgorithms = ["HS256", "RS256", "ES256", "EdDSA"] as const;
 
+/** Keys beside the first one: each is tried in turn on a token, so their number is what a bad token costs. */
+const jwtKeysMax = 7;
+
 const jwtSchema = z
   .strictObject(
     {
@@ -19,7 +22,23 @@ const jwtSchema = z
         description: "Shared secret of at least 32 bytes, for HS256.",
         secret: "whole",
       }),
+      secrets: z
+        .array(z.string({ error: "a text" }).min(1, { error: "not empty" }), { error: "a list of texts" })
+        .max(jwtKeysMax, { error: `at most ${jwtKeysMax}` })
+        .default([])
+        .meta({
+          description:
+            "Further secrets that are accepted: the old one while tokens signed with it are still about.",
+          secret: "whole",
+        }),
       publicKeyFile: optionalText({ description: "PEM file of the public key, for RS256, ES256 or EdDSA." }),
+      publicKeyFiles: z
+        .array(z.string({ error: "the path of a PEM file" }).min(1, { error: "the path of a PEM file" }), {
+          error: "a list of paths",
+        })
+        .max(jwtKeysMax, { error: `at most ${jwtKeysMax}` })
+        .default([])
+        .meta({ description: "Further public keys that are accepted, one PEM file each, as `secrets`." }),
       jwksUrl: z
         .string({ error: "an https URL, or null" })
         .refine(isJwksUrl, { error: "an https URL (http only to this machine)" })
@@ -42,7 +61,7 @@ const jwtSchema = z
   .meta({
     description:
       "Tokens of browsers: signed JWTs with the claims `exp` and `sub` and the lists of patterns `subscribe` and " +
-      "`publish`. Exactly one of `secret`, `publicKeyFile` and `jwksUrl`. null: no token is accepted.",
+      "`publish`. Keys of exactly one kind: `secret`, `publicKeyFile` or `jwksUrl`. null: no token is accepted.",
   });
 
 /** The section with its defaults. */
@@ -51,7 +70,8 @@ export const authSchema = z
     {
       required: flag(false, {
         description:
-          "Every connection needs a token. Without it, a connection without a token may subscribe to everything.",
+          "Every connection needs a token. Without it, a connection without a token may subscribe to everything that " +
+          "the rules of `topics` leave open.",
       }),
       publishKeys: z
         .array(

@@ -5,7 +5,7 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 
-import { jwtProblems } from "./jwt-rules.ts";
+import { jwtProblems, tokenRuleProblems } from "./jwt-rules.ts";
 import type { KeyPath } from "./key-path.ts";
 import type { Config } from "./schema.ts";
 import { readProblem } from "./yaml-source.ts";
@@ -39,6 +39,7 @@ export const configRules: readonly ConfigRule[] = [
   { needs: ["broker.redis.mode"], check: clusterProblems },
   { needs: ["broker.redis.mode", "broker.redis.urls", "broker.redis.sentinelName"], check: sentinelProblems },
   { needs: ["auth.jwt"], check: jwtProblems },
+  { needs: ["topics", "auth.jwt"], check: tokenRuleProblems },
   { needs: ["auth.required", "auth.jwt"], check: requiredTokenProblems },
   { needs: ["demo.replay"], check: replayProblems },
 ];

@@ -1,7 +1,7 @@
 /** `topics`: the rules that say which topics there are and what their readers are promised (PRODUCT: delivery). */
 import { z } from "zod";
 
-import { patternProblem } from "../base/topic.ts";
+import { rulePatternProblem, subjectIndexOf } from "../base/topic.ts";
 import { flag, integer } from "./option.ts";
 
 /** Publications a second and reader on a `sample` topic whose rule does not say. */
@@ -24,16 +24,31 @@ const historySchema = z
     description: "What is kept for those who come later; left out, the topic is live only and has no `seq`.",
   });
 
+/** Who may subscribe, or publish. What they mean is said in docs/SECURITY.md too. */
+const audienceWords = ["anyone", "token", "granted", "nobody"] as const;
+
+function audience(description: string) {
+  return z
+    .enum(audienceWords, { error: `one of ${audienceWords.join(", ")}, or null` })
+    .nullable()
+    .default(null)
+    .meta({ description });
+}
+
 const ruleSchema = z
   .strictObject(
     {
       match: z
         .string({ error: "a pattern such as quote.**" })
         .superRefine((value, context) => {
-          const problem = patternProblem(value);
+          const problem = rulePatternProblem(value);
           if (problem !== null) context.addIssue({ code: "custom", message: problem });
         })
-        .meta({ description: "Pattern of topic names: `*` is one segment, `**` one or more." }),
+        .meta({
+          description:
+            "Pattern of topic names: `*` is one segment, `**` one or more, `{sub}` one that is the subject (`sub`) of the " +
+            "token: of `user.{sub}.**` everybody with a token has the part with their own name.",
+        }),
       delivery: z.enum(["latest", "every", "sample"], { error: "one of latest, every, sample" }).meta({
         description:
           "What a slow reader may miss. `latest`: older values (quotes). `every`: nothing (trades, chat). " +
@@ -50,10 +65,29 @@ const ruleSchema = z
           unit: "messages per second",
         }),
       history: historySchema,
+      subscribe: audience(
+        "Who may subscribe. `anyone`: everybody, whatever their token says. `token`: everybody with a token, whatever " +
+          "it says; with `{sub}`, the subject. `granted`: whose token's `subscribe` covers the topic. `nobody`. null: " +
+          "as `granted` with a token and as `anyone` without; with `{sub}`, as `token`.",
+      ),
       clientPublish: flag(false, { description: "Browsers may publish on these topics." }),
+      publish: audience(
+        "Who may publish where `clientPublish` is true, in the words of `subscribe`; `granted` asks the token's `publish`.",
+      ),
     },
     { error: "a rule such as {match: quote.**, delivery: latest}" },
   )
+  .superRefine((rule, context) => {
+    if (rule.publish !== null && !rule.clientPublish) {
+      context.addIssue({ code: "custom", path: ["publish"], message: "only with clientPublish: true" });
+    }
+    if (subjectIndexOf(rule.match) === null) return;
+    for (const key of ["subscribe", "publish"] as const) {
+      if (rule[key] !== "anyone") continue;
+      const message = "not with {sub} in match, which is for one subject only";
+      context.addIssue({ code: "custom", path: [key], message });
+    }
+  })
   .superRefine((rule, context) => {
     if (rule.delivery === "sample" || rule.samplePerSecMax === null) return;
     context.addIssue({ code: "custom", path: ["samplePerSecMax"], message: "only with delivery: sample" });

@@ -99,6 +99,12 @@ export type EventMessage =
       readonly count: number;
       readonly reason: "sampled" | "overrun";
     }
+  | {
+      readonly event: "unsubscribed";
+      readonly topics: readonly string[];
+      /** The new token does not allow them. */
+      readonly reason: "forbidden";
+    }
   | { readonly event: "closing"; readonly reason: string; readonly reconnectAfterMs: number }
   | { readonly event: "frames"; readonly in: string; readonly out: string };
 

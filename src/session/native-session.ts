@@ -241,7 +241,7 @@ export class NativeSession {
     for (const name of names) {
       try {
         const topic = this.#services.topics.topic(name);
-        this.#require((identity) => identity.maySubscribe(name));
+        this.#services.topics.requireSubscribe(this.#identity, name);
         if (this.#subscribedLog(name) === null) count += 1;
         if (count > max) throw new RequestError("limit", `a connection has at most ${max} topics`);
         topics.push(topic);
@@ -279,8 +279,7 @@ export class NativeSession {
   /** @param data borrowed until return. */
   #publish(idJson: string, name: unknown, data: Uint8Array): void {
     const topic = this.#services.topics.topic(name);
-    this.#require((identity) => identity.mayPublish(topic.name));
-    if (!topic.clientPublish) throw new RequestError("forbidden", "clients may not publish on this topic");
+    this.#services.topics.requirePublish(this.#identity, topic.name);
     const { messageBytesMax, clientPublishesPerSecMax } = this.#services.limits;
     if (data.length > messageBytesMax) {
       throw new RequestError("too_large", `a message has at most ${messageBytesMax} bytes`);
@@ -297,7 +296,7 @@ export class NativeSession {
 
   #history(idJson: string, command: Extract<Command, { method: "history" }>): void {
     const topic = this.#services.topics.topic(command.topic);
-    this.#require((identity) => identity.maySubscribe(topic.name));
+    this.#services.topics.requireSubscribe(this.#identity, topic.name);
     if (topic.history === null) throw new RequestError("bad_request", "this topic keeps no history");
     const { since, limit } = command;
     this.#answer(idJson, this.#services.broker.history(topic, since, limit), (page) => {
@@ -318,9 +317,10 @@ export class NativeSession {
     this.#isBusy = true;
     void this.#authenticate(token).then((error) => {
       if (this.#isClosed) return;
-      if (error === null) this.#sendText(`{"id":${idJson},"result":{}}`);
-      else this.#refuse(idJson, error);
-      if (error === null && !this.#mayKeepTopics()) this.#connection.close(closeCodes.forbidden, "forbidden");
+      if (error === null) {
+        this.#sendText(`{"id":${idJson},"result":{}}`);
+        this.#dropForbidden();
+      } else this.#refuse(idJson, error);
       this.#next();
     }, this.#services.onUnexpected);
   }
@@ -341,20 +341,26 @@ export class NativeSession {
     }
   }
 
-  /** Whether the present rights cover all that is subscribed. */
-  #mayKeepTopics(): boolean {
+  /**
+   * Ends the subscriptions that the present rights do not cover, and says which. A reader whose socket is full would be
+   * given more of them when it drains: it is closed instead, and comes back with its new rights.
+   */
+  #dropForbidden(): void {
+    const { hub, clock, topics } = this.#services;
+    const forbidden: TopicLog[] = [];
     for (const { audience } of this.#reader.memberships) {
-      for (const { topic } of audience.topics.keys()) {
-        if (this.#identity?.maySubscribe(topic.name) !== true) return false;
+      for (const log of audience.topics.keys()) {
+        if (!topics.maySubscribe(this.#identity, log.topic.name)) forbidden.push(log);
       }
     }
-    return true;
-  }
-
-  /** @throws RequestError when there is no token yet, or its rights do not suffice. */
-  #require(isAllowed: (identity: Identity) => boolean): void {
-    if (this.#identity === null) throw new RequestError("unauthorized", "a token is needed first");
-    if (!isAllowed(this.#identity)) throw new RequestError("forbidden", "the token does not allow this");
+    if (forbidden.length === 0) return;
+    if (!hub.settle(this.#reader, clock.nowMs())) {
+      this.#connection.close(closeCodes.forbidden, "forbidden");
+      return;
+    }
+    hub.change(this.#reader, [], forbidden, clock.nowMs());
+    const names = forbidden.map(({ topic }) => topic.name);
+    this.#sendText(JSON.stringify({ event: "unsubscribed", topics: names, reason: "forbidden" }));
   }
 
   // ---- out ----

@@ -85,8 +85,9 @@ export class RawSession {
       this.#connection.close(closeCodes.unauthorized, "unauthorized");
       return;
     }
-    if (!identity.maySubscribe(topic.name)) {
-      this.#connection.close(closeCodes.forbidden, "forbidden");
+    if (!this.#services.topics.maySubscribe(identity, topic.name)) {
+      if (identity.hasToken) this.#connection.close(closeCodes.forbidden, "forbidden");
+      else this.#connection.close(closeCodes.unauthorized, "unauthorized");
       return;
     }
     this.#expiry.set(identity.expiresWallMs);

@@ -1,10 +1,10 @@
-/** Ends a connection when its token ends, up to five seconds later so that many do not come back at once. */
+/** Ends a connection within five seconds after its token ends, at a random time, so that many do not come back at once. */
 import type { Clock } from "../base/clock.ts";
 import { WheelEntry } from "../base/timer-wheel.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 
-/** Longest delay after `exp`. */
-export const expiryJitterMs = 5000;
+/** Longest delay after `exp`. With a tick of the wheel and the close frame's way it stays below five seconds. */
+export const expiryJitterMs = 4500;
 /** The wall clock may jump: look again at least this often. */
 const checkMsMax = 60_000;
 

@@ -10,7 +10,7 @@ import type {
   Position,
   PublishOptions,
 } from "../broker/broker.ts";
-import type { HttpBackend, PublishRequestFacts } from "../http/http-backend.ts";
+import type { HttpBackend, HttpIdentity, PublishRequestFacts } from "../http/http-backend.ts";
 import type { TokenVerifier } from "../session/session-services.ts";
 import type { TopicAccess } from "../session/topic-access.ts";
 
@@ -58,7 +58,16 @@ export class WorkerHttpBackend implements HttpBackend {
     );
   }
 
-  async identify(token: string | null): Promise<Identity> {
+  async identify(token: string | null): Promise<HttpIdentity> {
+    const identity = await this.#identityOf(token);
+    return { maySubscribe: (topic) => this.#parts.topics.maySubscribe(identity, topic) };
+  }
+
+  status(): BrokerStatus {
+    return this.#parts.status();
+  }
+
+  async #identityOf(token: string | null): Promise<Identity> {
     const { auth, keys } = this.#parts;
     if (token === null) {
       if (auth.anonymous !== null) return auth.anonymous;
@@ -66,9 +75,5 @@ export class WorkerHttpBackend implements HttpBackend {
     }
     if (auth.anonymous !== null && keys.configured && keys.accepts(token)) return auth.anonymous;
     return auth.verify(token);
-  }
-
-  status(): BrokerStatus {
-    return this.#parts.status();
   }
 }

@@ -18,7 +18,9 @@ const secret = "0123456789abcdef0123456789abcdef";
 const base: JwtOptions = {
   algorithms: ["HS256"],
   secret,
+  secrets: [],
   publicKeyFile: null,
+  publicKeyFiles: [],
   jwksUrl: null,
   audience: null,
   issuer: null,
@@ -264,6 +266,40 @@ describe("AU4 headers that would lead elsewhere", () => {
   });
 });
 
+describe("AU6 several keys, while one takes the other's place", () => {
+  const old = "an-old-secret-of-more-than-32-bytes-0123";
+  it("a token of the old secret is good until the secret is removed, and no other ever", async () => {
+    const token = hs256(goodClaims, { alg: "HS256" }, old);
+    expect((await authenticator({ secrets: [old] }).verify(token)).sub).toBe("alice");
+    expect((await authenticator({ secrets: [old] }).verify(hs256(goodClaims))).sub).toBe("alice");
+    expect((await refusal(authenticator(), token)).code).toBe("unauthorized");
+    const foreign = hs256(goodClaims, { alg: "HS256" }, `${old}x`);
+    expect((await refusal(authenticator({ secrets: [old] }), foreign)).code).toBe("unauthorized");
+  });
+
+  it("an expired token of the old secret is told that it has expired", async () => {
+    const token = hs256({ ...goodClaims, exp: 1 }, { alg: "HS256" }, old);
+    expect((await refusal(authenticator({ secrets: [old] }), token)).message).toBe("the token has expired");
+  });
+
+  it("public keys may be of different kinds; each is good for its own algorithm only", async () => {
+    const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const ed = generateKeyPairSync("ed25519");
+    const verifier = authenticator({
+      algorithms: ["RS256", "EdDSA"],
+      secret: null,
+      publicKeyFile: pemFile(rsa.publicKey, "spki"),
+      publicKeyFiles: [pemFile(ed.publicKey, "spki")],
+    });
+    const byRsa = await new SignJWT(goodClaims).setProtectedHeader({ alg: "RS256" }).sign(rsa.privateKey);
+    const byEd = await new SignJWT(goodClaims).setProtectedHeader({ alg: "EdDSA" }).sign(ed.privateKey);
+    expect((await verifier.verify(byRsa)).sub).toBe("alice");
+    expect((await verifier.verify(byEd)).sub).toBe("alice");
+    const mixed = `${byRsa.slice(0, byRsa.lastIndexOf("."))}.${byEd.split(".")[2] ?? ""}`;
+    expect((await refusal(verifier, mixed)).code).toBe("unauthorized");
+  });
+});
+
 describe("AU5 signatures", () => {
   const good = hs256(goodClaims);
   it.each([
@@ -342,6 +378,18 @@ describe("AU9 a remote key set", () => {
     await Promise.all([verifier.verify(token), verifier.verify(token), verifier.verify(token)]);
     await verifier.verify(token);
     expect(state.requests).toBe(1);
+  });
+
+  it("may have several keys for tokens that name none; at most eight are tried", async () => {
+    const many = Array.from({ length: 7 }, (_, index) => [`k${index}`, others.publicKey] as const);
+    let body = keySet(...many, ["last", keys.publicKey]);
+    const token = await new SignJWT(goodClaims).setProtectedHeader({ alg: "ES256" }).sign(keys.privateKey);
+    const first = await issuer(() => ({ status: 200, body }));
+    expect((await first.verifier.verify(token)).sub).toBe("alice");
+    body = keySet(...many, ["k7", others.publicKey], ["last", keys.publicKey]);
+    const second = await issuer(() => ({ status: 200, body }));
+    expect((await refusal(second.verifier, token)).code).toBe("unauthorized");
+    expect(second.state.requests).toBe(1);
   });
 
   it("is asked again for a new key, and no more than every 30 s for keys that nobody knows", async () => {

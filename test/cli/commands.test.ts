@@ -31,7 +31,9 @@ function verifier(jwt: Partial<JwtOptions>): Authenticator {
   const none: JwtOptions = {
     algorithms: ["HS256"],
     secret: null,
+    secrets: [],
     publicKeyFile: null,
+    publicKeyFiles: [],
     jwksUrl: null,
     audience: null,
     issuer: null,

@@ -122,6 +122,19 @@ describe("subscribing", () => {
     expect(chat.told).toEqual([]);
   });
 
+  it("tells that a new token took topics away, and asks for them no more", () => {
+    const { around, client } = connected();
+    const told: string[] = [];
+    const options = {
+      onError: (topic: string, error: { code: string }) => void told.push(`${topic} ${error.code}`),
+    };
+    client.subscribe(["quote.AAPL", "chat.a"], options);
+    around.socket.receive({ event: "unsubscribed", topics: ["chat.a", 5, "other"], reason: "forbidden" });
+    expect(told).toEqual(["chat.a forbidden"]);
+    client.unsubscribe(["chat.a"]);
+    expect(around.socket.commands.map((command) => command.method)).toEqual(["subscribe"]);
+  });
+
   it("splits many topics into commands of a hundred", () => {
     const { around, client } = connected();
     client.subscribe(

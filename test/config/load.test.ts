@@ -125,6 +125,41 @@ describe("a wrong file", () => {
       "auth: { jwt: { algorithms: [none], secret: x0123456789abcdef0123456789abcde } }",
       ["auth.jwt.algorithms[0]"],
     ],
+    [
+      "a short further secret",
+      "auth: { jwt: { algorithms: [HS256], secret: x0123456789abcdef0123456789abcde, secrets: [short] } }",
+      ["auth.jwt.secrets[0]"],
+    ],
+    [
+      "a secret beside a key set",
+      'auth: { jwt: { algorithms: [RS256], jwksUrl: "https://a.example/k", secrets: [x0123456789abcdef0123456789abcde], publicKeyFiles: [a] } }',
+      ["auth.jwt.publicKeyFiles", "auth.jwt.secrets"],
+    ],
+    [
+      "a missing further key file",
+      "auth: { jwt: { algorithms: [RS256], publicKeyFile: /nonexistent, publicKeyFiles: [/nonexistent] } }",
+      ["auth.jwt.publicKeyFile", "auth.jwt.publicKeyFiles[0]"],
+    ],
+    [
+      "rules for tokens without tokens",
+      'topics: [{ match: "a", delivery: every, subscribe: token }, { match: "b.{sub}", delivery: every }, { match: "c", delivery: every, clientPublish: true, publish: granted }, { match: "d", delivery: every, subscribe: nobody }]',
+      ["topics[0].subscribe", "topics[1].match", "topics[2].publish"],
+    ],
+    [
+      "a subject's topic for anyone, and {sub} in odd places",
+      'topics: [{ match: "u.{sub}", delivery: every, subscribe: anyone }, { match: "**.{sub}", delivery: every }, { match: "{sub}.{sub}", delivery: every }, { match: "u{sub}", delivery: every }]',
+      ["topics[0].subscribe", "topics[1].match", "topics[2].match", "topics[3].match"],
+    ],
+    [
+      "publish where clients may not",
+      "topics: [{ match: a, delivery: every, publish: anyone }]",
+      ["topics[0].publish"],
+    ],
+    [
+      "subscribe by a wrong word",
+      "topics: [{ match: a, delivery: every, subscribe: all }]",
+      ["topics[0].subscribe"],
+    ],
     ["short secret", "auth: { jwt: { algorithms: [HS256], secret: short } }", ["auth.jwt.secret"]],
     [
       "RS256 with a secret",
@@ -296,8 +331,24 @@ describe("what is right", () => {
   it("fills in rules", () => {
     const yaml = "topics: [{ match: a, delivery: sample }, { match: b, delivery: every }]";
     expect(loadConfig({ file: fileOf(yaml) }).topics).toEqual([
-      { match: "a", delivery: "sample", samplePerSecMax: 60, history: null, clientPublish: false },
-      { match: "b", delivery: "every", samplePerSecMax: null, history: null, clientPublish: false },
+      {
+        match: "a",
+        delivery: "sample",
+        samplePerSecMax: 60,
+        history: null,
+        clientPublish: false,
+        subscribe: null,
+        publish: null,
+      },
+      {
+        match: "b",
+        delivery: "every",
+        samplePerSecMax: null,
+        history: null,
+        clientPublish: false,
+        subscribe: null,
+        publish: null,
+      },
     ]);
   });
 

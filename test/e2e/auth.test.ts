@@ -155,6 +155,61 @@ describe("auth.jwt", () => {
   });
 });
 
+describe("the rules of topics", () => {
+  const rules = [
+    { match: "quote.**", delivery: "latest", history: { size: 1, ttlMs: 60_000 }, subscribe: "anyone" },
+    { match: "user.{sub}.**", delivery: "every", history: { size: 10, ttlMs: 60_000 } },
+    { match: "chat.**", delivery: "every", subscribe: "token", clientPublish: true, publish: "token" },
+  ];
+
+  it("public quotes, private topics of a user, chat for those who are logged in; renewal takes rights away", async () => {
+    await using brokers = await Server.start({
+      sets: { workers: 1, "auth.jwt": jwt, topics: rules, "log.level": "debug" },
+    });
+    const [plain, wide] = await Promise.all([makeToken(), makeToken("--subscribe", "**")]);
+    const visitor = await Peer.native(brokers.ws);
+    const asked = { topics: ["quote.A", "user.alice.orders", "user.bob.orders", "chat.room"] };
+    const ofVisitor = await visitor.command("subscribe", asked);
+    expect(Object.keys(ofVisitor.result?.topics ?? {})).toEqual(["quote.A"]);
+    expect(ofVisitor.result?.errors).toMatchObject({
+      "user.alice.orders": { code: "unauthorized" },
+      "chat.room": { code: "unauthorized" },
+    });
+    const alice = await Peer.open(`${brokers.ws}/ws?token=${plain}`);
+    const ofAlice = await alice.command("subscribe", asked);
+    expect(Object.keys(ofAlice.result?.topics ?? {})).toEqual(["quote.A", "user.alice.orders", "chat.room"]);
+    expect(ofAlice.result?.errors).toMatchObject({ "user.bob.orders": { code: "forbidden" } });
+    expect(await alice.command("publish", { topic: "chat.room", data: "hi" })).toMatchObject({ result: {} });
+    const where = `${brokers.http}/api/topics/user.alice.orders`;
+    expect((await get(where)).status).toBe(401);
+    expect((await get(where, { headers: bearer(plain) })).status).toBe(200);
+    expect((await get(`${where}/history`, { headers: bearer(wide) })).status).toBe(200);
+    for (const peer of [visitor, alice]) await peer.close();
+    expect(await brokers.stop()).toEqual({ code: 0, signal: null });
+
+    // The rights of a connection shrink with its token.
+    const shrinking = await Peer.open(`${strict.ws}/ws?token=${wide}`);
+    await shrinking.subscribe("quote.SHRINK");
+    await shrinking.subscribe("chat.keep");
+    await publish(strict.http, "quote.SHRINK", "1", { headers: bearer(publishKey) });
+    expect(await shrinking.json()).toMatchObject({ topic: "quote.SHRINK" });
+    expect(
+      await shrinking.command("token", { token: await makeToken("--subscribe", "chat.*") }),
+    ).toMatchObject({
+      result: {},
+    });
+    expect(await shrinking.json()).toEqual({
+      event: "unsubscribed",
+      topics: ["quote.SHRINK"],
+      reason: "forbidden",
+    });
+    await publish(strict.http, "quote.SHRINK", "2", { headers: bearer(publishKey) });
+    await publish(strict.http, "chat.keep", "3", { headers: bearer(publishKey) });
+    expect(await shrinking.json()).toMatchObject({ topic: "chat.keep" });
+    await shrinking.close();
+  });
+});
+
 describe("secrets", () => {
   it("print-config masks them", async () => {
     const { stdout } = await tapecast([

@@ -25,6 +25,7 @@ const messages: readonly ServerMessage[] = [
   { event: "welcome", connection: "c", heartbeatMs: 25_000 },
   { event: "subscribed", topics: {} },
   { event: "lost", topic: "a", count: 312, reason: "sampled" },
+  { event: "unsubscribed", topics: ["a"], reason: "forbidden" },
   { event: "closing", reason: "restart", reconnectAfterMs: 1840 },
   { event: "frames", in: "81", out: "81" },
 ];

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { RequestError } from "../../src/base/errors.ts";
 import { TokenExpiry, expiryJitterMs } from "../../src/session/token-expiry.ts";
-import { granted, SessionWorld, tick } from "./session-world.ts";
+import { granted, SessionWorld, tick, topics } from "./session-world.ts";
 import type { Client } from "./session-world.ts";
 
 const subscribeTo = (...topics: readonly string[]): object => ({
@@ -206,14 +206,40 @@ describe("a new token", () => {
     expect(client.connection.closedWith).toBeNull();
   });
 
-  it("that no longer covers what is subscribed closes with 4501", async () => {
+  it("that no longer covers what is subscribed ends those subscriptions and says so", async () => {
     const world = strict();
     world.tokens.set("first", granted(["**"], { sub: "u1" }));
     world.tokens.set("second", granted(["chat.*"], { sub: "u1" }));
     const client = await world.client({ token: "first" });
-    await world.ask(client, subscribeTo("chat.a", "quote.A"));
+    await world.ask(client, subscribeTo("chat.a", "quote.A", "quote.B"));
+    world.publish("quote.A", "1");
+    expect(await world.ask(client, token("second"))).toEqual([
+      '{"id":9,"result":{}}',
+      '{"topic":"quote.A","seq":1,"data":1}',
+      '{"event":"unsubscribed","topics":["quote.A","quote.B"],"reason":"forbidden"}',
+    ]);
+    world.publish("quote.A", "2");
+    world.publish("chat.a", '"hi"');
+    world.go(100);
+    expect(client.connection.take()).toEqual(['{"topic":"chat.a","seq":1,"data":"hi"}']);
+    expect(client.connection.closedWith).toBeNull();
+    expect(world.hub.counters.subscriptions).toBe(1);
+  });
+
+  it("that no longer covers what a stuck reader has closes with 4501: nothing forbidden follows", async () => {
+    const world = strict();
+    world.tokens.set("first", granted(["**"], { sub: "u1" }));
+    world.tokens.set("second", granted([], { sub: "u1" }));
+    const client = await world.client({ token: "first" });
+    await world.ask(client, subscribeTo("quote.A"));
+    client.connection.takes = () => false;
+    world.publish("quote.A", "1");
+    world.go(100);
     await world.ask(client, token("second"));
     expect(client.connection.closedWith).toEqual({ code: 4501, reason: "forbidden" });
+    world.publish("quote.A", "2");
+    world.drain(client);
+    expect(client.connection.messages.join("")).not.toContain('"data":2');
   });
 
   it("that covers less than before, but all that is subscribed, changes the rights only", async () => {
@@ -344,5 +370,83 @@ describe("TokenExpiry", () => {
     world.go(100_000);
     expect(ends).toEqual([]);
     expect(world.wheel.size).toBe(0);
+  });
+});
+
+describe("the rules of topics", () => {
+  const all = granted(["**"], { sub: "u1", publish: ["**"] });
+  const none = granted([], { sub: "u1" });
+  const nameless = granted(["**"], { publish: ["**"] });
+  /** Who asks, and what becomes of it: the code of the refusal, or null. */
+  type Row = readonly [topic: string, anonymous: string | null, none: string | null, all: string | null];
+  const subscribes: readonly Row[] = [
+    ["chat.a", null, "forbidden", null],
+    ["open.a", null, null, null],
+    ["members.a", "unauthorized", null, null],
+    ["paid.a", "unauthorized", "forbidden", null],
+    ["inner.a", "forbidden", "forbidden", "forbidden"],
+    ["user.u1.orders", "unauthorized", null, null],
+    ["user.u2.orders", "unauthorized", "forbidden", "forbidden"],
+    ["user.U1.orders", "unauthorized", "forbidden", "forbidden"],
+    ["team.u1", "unauthorized", "forbidden", null],
+    ["team.u2", "unauthorized", "forbidden", "forbidden"],
+  ];
+  it.each(subscribes)("subscribe %s: without a token %s, with an empty one %s, with ** %s", async (topic, ...expected) => {
+    const world = new SessionWorld();
+    world.tokens.set("none", none);
+    world.tokens.set("all", all);
+    for (const [index, holder] of [null, "none", "all"].entries()) {
+      const client = await world.client({ token: holder });
+      const [reply] = await world.ask(client, subscribeTo(topic));
+      const { result } = JSON.parse(reply!) as { result: { errors?: Record<string, { code: string }> } };
+      expect(result.errors?.[topic]?.code ?? null, String(holder)).toBe(expected[index]);
+      const raw = world.raw(topic, { token: holder });
+      await tick();
+      const code = expected[index] === null ? null : holder === null ? "unauthorized" : "forbidden";
+      expect(raw.connection.closedWith?.reason ?? null, `raw ${holder}`).toBe(code);
+    }
+  }); // prettier-ignore
+
+  const publishes: readonly Row[] = [
+    ["chat.a", null, "forbidden", null],
+    ["quote.A", "forbidden", "forbidden", "forbidden"],
+    ["open.a", "unauthorized", null, null],
+    ["members.a", "unauthorized", "forbidden", null],
+    ["paid.a", "forbidden", "forbidden", "forbidden"],
+    ["user.u1.inbox", "unauthorized", null, null],
+    ["user.u2.inbox", "unauthorized", "forbidden", "forbidden"],
+  ];
+  it.each(publishes)("publish %s: without a token %s, with an empty one %s, with ** %s", async (topic, ...expected) => {
+    const world = new SessionWorld();
+    world.tokens.set("none", none);
+    world.tokens.set("all", all);
+    for (const [index, holder] of [null, "none", "all"].entries()) {
+      const client = await world.client({ token: holder });
+      const code = await codeOf(world, client, { id: 1, method: "publish", params: { topic, data: 1 } });
+      expect(code, String(holder)).toBe(expected[index]);
+    }
+  }); // prettier-ignore
+
+  it("a token without a subject is nobody's: {sub} matches it nowhere", async () => {
+    const world = new SessionWorld();
+    world.tokens.set("nameless", nameless);
+    const client = await world.client({ token: "nameless" });
+    for (const topic of ["user.u1.a", "user.null.a", "team.null"]) {
+      expect((await world.ask(client, subscribeTo(topic)))[0], topic).toContain('"forbidden"');
+    }
+  });
+
+  it("the history of a private topic is as private", async () => {
+    const world = new SessionWorld();
+    const client = await world.client();
+    const command = { id: 1, method: "history", params: { topic: "members.a" } };
+    expect(await codeOf(world, client, command)).toBe("unauthorized");
+  });
+
+  it("topics that are not for everybody share no compressed message", () => {
+    for (const topic of ["user.u1.a", "team.u1", "members.a", "paid.a", "inner.a", "chat.a"]) {
+      expect(topics.topic(topic).sharesCompression, topic).toBe(false);
+    }
+    expect(topics.topic("quote.A").sharesCompression).toBe(true);
   });
 });

@@ -30,11 +30,17 @@ import { textMessages } from "../hub/fake-sink.ts";
 export const epoch = "1795338789954376";
 
 const rules: readonly SessionRule[] = [
-  { match: "quote.**", delivery: "latest", samplePerSecMax: null, history: { size: 1, ttlMs: 86_400_000 }, clientPublish: false },
-  { match: "chat.**", delivery: "every", samplePerSecMax: null, history: { size: 300, ttlMs: 300_000 }, clientPublish: true },
-  { match: "wire.**", delivery: "every", samplePerSecMax: null, history: null, clientPublish: true },
-  { match: "tick.**", delivery: "latest", samplePerSecMax: null, history: null, clientPublish: false },
-  { match: "danmaku.**", delivery: "sample", samplePerSecMax: 60, history: { size: 50, ttlMs: 300_000 }, clientPublish: true },
+  { match: "quote.**", delivery: "latest", samplePerSecMax: null, history: { size: 1, ttlMs: 86_400_000 }, clientPublish: false, subscribe: null, publish: null },
+  { match: "chat.**", delivery: "every", samplePerSecMax: null, history: { size: 300, ttlMs: 300_000 }, clientPublish: true, subscribe: null, publish: null },
+  { match: "wire.**", delivery: "every", samplePerSecMax: null, history: null, clientPublish: true, subscribe: null, publish: null },
+  { match: "tick.**", delivery: "latest", samplePerSecMax: null, history: null, clientPublish: false, subscribe: null, publish: null },
+  { match: "danmaku.**", delivery: "sample", samplePerSecMax: 60, history: { size: 50, ttlMs: 300_000 }, clientPublish: true, subscribe: null, publish: null },
+  { match: "user.{sub}.**", delivery: "every", samplePerSecMax: null, history: null, clientPublish: true, subscribe: null, publish: null },
+  { match: "team.{sub}", delivery: "every", samplePerSecMax: null, history: null, clientPublish: false, subscribe: "granted", publish: null },
+  { match: "open.*", delivery: "latest", samplePerSecMax: null, history: null, clientPublish: true, subscribe: "anyone", publish: "token" },
+  { match: "members.*", delivery: "every", samplePerSecMax: null, history: { size: 300, ttlMs: 300_000 }, clientPublish: true, subscribe: "token", publish: "granted" },
+  { match: "paid.*", delivery: "every", samplePerSecMax: null, history: null, clientPublish: true, subscribe: "granted", publish: "nobody" },
+  { match: "inner.*", delivery: "every", samplePerSecMax: null, history: null, clientPublish: false, subscribe: "nobody", publish: null },
 ]; // prettier-ignore
 
 export const topics = new TopicAccess(rules, false);

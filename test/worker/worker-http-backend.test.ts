@@ -1,8 +1,6 @@
 /** PRODUCT §5: who may publish over HTTP, and who a request is. */
 import { describe, expect, it } from "vitest";
 
-import { anonymousIdentity } from "../../src/auth/identity.ts";
-import type { Identity } from "../../src/auth/identity.ts";
 import { PublishKeys } from "../../src/auth/publish-keys.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { WorkerHttpBackend } from "../../src/worker/worker-http-backend.ts";
@@ -138,8 +136,8 @@ describe("who may publish", () => {
 
 const who = async (backend: WorkerHttpBackend, token: string | null): Promise<string> => {
   try {
-    const identity: Identity = await backend.identify(token);
-    return identity === anonymousIdentity ? "anonymous" : "granted";
+    const identity = await backend.identify(token);
+    return identity.maySubscribe("quote.A") ? "anonymous" : "granted";
   } catch (error) {
     return (error as { code: string }).code;
   }
