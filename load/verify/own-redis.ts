@@ -1,0 +1,107 @@
+/**
+ * The run's own Redis, which faults hurt: killed and started again with what it had (append-only file), stopped in its
+ * tracks, made to cut connections, emptied.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+
+import { CliError, exitCode } from "../../src/cli/exit-code.ts";
+import { freePort } from "../peers/processes.ts";
+
+const startTimeoutMs = 20_000;
+
+/** See the file head. */
+export class OwnRedis {
+  readonly port: number;
+  /** How often it has lost everything. */
+  lossCount = 0;
+  readonly #folder: string;
+  #child: ChildProcess | null = null;
+  readonly #killAtExit = (): void => void this.#child?.kill("SIGKILL");
+
+  private constructor(port: number, folder: string) {
+    this.port = port;
+    this.#folder = folder;
+    process.once("exit", this.#killAtExit);
+  }
+
+  /** @throws CliError without a redis-server on the PATH. */
+  static async start(): Promise<OwnRedis> {
+    const redis = new OwnRedis(await freePort(), mkdtempSync(join(tmpdir(), "tapecast-verify-")));
+    await redis.up();
+    return redis;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it with what it had. Resolves when it answers. */
+  async up(): Promise<void> {
+    // What was answered is in the file's pages before the answer: a killed process loses none of it.
+    const keeping = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""];
+    const child = spawn(
+      "redis-server",
+      ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder, ...keeping],
+      { stdio: ["ignore", "ignore", "ignore"] },
+    );
+    let problem = "";
+    child.once("error", (error) => (problem = error.message));
+    this.#child = child;
+    const deadlineMs = performance.now() + startTimeoutMs;
+    while (!(await this.#answers())) {
+      if (problem === "" && child.exitCode === null && performance.now() < deadlineMs) continue;
+      const why = problem === "" ? `exit code ${child.exitCode}` : problem;
+      throw new CliError(exitCode.unavailable, `redis-server 7 or newer on the PATH is needed (${why})`);
+    }
+  }
+
+  /** SIGKILL; resolves when it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  /** Its connections live on and nobody answers. */
+  freeze(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
+  /** Runs commands on a connection of its own, which `CLIENT KILL` spares. */
+  async ask<Result>(commands: (redis: Redis) => Promise<Result>): Promise<Result> {
+    const redis = new Redis(this.url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 2000 });
+    redis.on("error", () => undefined);
+    try {
+      await redis.connect();
+      return await commands(redis);
+    } finally {
+      redis.disconnect();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.thaw();
+    await this.kill();
+    process.off("exit", this.#killAtExit);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #answers(): Promise<boolean> {
+    try {
+      return (await this.ask((redis) => redis.ping())) === "PONG";
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return false;
+    }
+  }
+}

@@ -1,0 +1,208 @@
+/** One run: starts Redis, the server and, if asked for, the control beside it; publishes; does the faults; closes the books. */
+import { randomBytes } from "node:crypto";
+import { fileURLToPath } from "node:url";
+
+import { createProgress, type Progress } from "../../src/cli/progress.ts";
+import { OwnServer } from "../own-server.ts";
+import { freePort, Program } from "../peers/processes.ts";
+import type { VerifiedTopic } from "./books.ts";
+import { sleep, until, type Fault, type FaultWorld } from "./faults.ts";
+import { OwnRedis } from "./own-redis.ts";
+import { SeededRandom } from "./seeded-random.ts";
+import { Subject, type ServerProcess, type SubjectPlan } from "./subject.ts";
+
+export interface RunPlan {
+  readonly faults: readonly Fault[];
+  readonly seconds: number;
+  /** From the beginning of a fault to the next, unless it takes longer. */
+  readonly faultEverySeconds: number;
+  readonly clients: number;
+  readonly controlClients: number;
+  readonly topics: number;
+  readonly ratePerSec: number;
+  readonly broker: "memory" | "redis";
+  readonly workers: number;
+  readonly seed: number;
+  readonly cuts: number;
+  readonly withControl: boolean;
+  /** More `--set` arguments for the server. */
+  readonly settings: readonly string[];
+}
+
+/** What a run leaves behind. */
+export interface RunOutcome {
+  readonly subjects: readonly Subject[];
+  /** How long messages were published. */
+  readonly publishedMs: number;
+  /** Faults that did not do what they should, and what else made the run fail. */
+  readonly problems: readonly string[];
+}
+
+const deliveries: readonly VerifiedTopic["delivery"][] = ["every", "latest", "every", "sample"];
+/** No fault in the first and the last seconds. */
+const quietMs = 2000;
+/** After a fault every client is waited for at most this long. */
+const backMsMax = 20_000;
+/** After the last answer everything has this long to arrive. */
+const settleMsMax = 30_000;
+/** For the control: what has not come by then never does. */
+const controlSettleMs = 3000;
+const controlFile = fileURLToPath(new URL("control-server.mjs", import.meta.url));
+
+/** @param interrupted ends it early, with what was found so far. */
+export async function runVerification(plan: RunPlan, interrupted: AbortSignal): Promise<RunOutcome> {
+  const random = new SeededRandom(plan.seed);
+  const topics = Array.from({ length: plan.topics }, (_, index): VerifiedTopic => {
+    const delivery = deliveries[index % deliveries.length] ?? "every";
+    return { name: `${delivery}.${index}`, delivery };
+  });
+  const needsRedis = plan.broker === "redis" || plan.withControl;
+  const redis = needsRedis ? await OwnRedis.start() : null;
+  const subjects: Subject[] = [];
+  try {
+    const shared = {
+      topics,
+      proxyEvery: plan.clients > 400 ? 4 : 2,
+      ratePerSec: plan.ratePerSec,
+      fillBytes: 40,
+      runId: randomBytes(4).toString("hex"),
+    };
+    const lossCount = (): number => redis?.lossCount ?? 0;
+    const open = async (
+      own: Pick<SubjectPlan, "name" | "redisPrefix" | "clientCount" | "sdkEvery">,
+      server: ServerProcess,
+    ) => {
+      subjects.push(await Subject.open({ ...shared, ...own }, server, random, lossCount));
+    };
+    const server = await OwnServer.start(serverSettings(plan, redis));
+    await open({ name: "tapecast", redisPrefix: "tape:", clientCount: plan.clients, sdkEvery: 10 }, server);
+    if (plan.withControl && redis !== null) {
+      const control = await startControl(redis.url, plan.workers);
+      await open(
+        { name: "control", redisPrefix: "control:", clientCount: plan.controlClients, sdkEvery: 0 },
+        control,
+      );
+    }
+    const world: FaultWorld = {
+      redis: plan.broker === "redis" ? redis : null,
+      subjects,
+      random,
+      cutCount: plan.cuts,
+    };
+    return await publishUnderFaults(plan, world, interrupted);
+  } finally {
+    await Promise.all(subjects.map((subject) => subject.close()));
+    await redis?.stop();
+  }
+}
+
+async function publishUnderFaults(
+  plan: RunPlan,
+  world: FaultWorld,
+  interrupted: AbortSignal,
+): Promise<RunOutcome> {
+  const { subjects } = world;
+  const progress = createProgress("seconds", plan.seconds);
+  const startMs = performance.now();
+  const ticker = setInterval(() => {
+    progress.update(Math.min(plan.seconds, Math.round((performance.now() - startMs) / 1000)));
+  }, 500);
+  for (const subject of subjects) subject.startPublishing(settleMsMax);
+  const problems = await doFaults(plan, world, startMs, progress, interrupted);
+  await Promise.all(subjects.map((subject) => subject.stopPublishing()));
+  const publishedMs = performance.now() - startMs;
+  progress.note("publishing is over, waiting for what is under way");
+  await Promise.all(
+    subjects.map(({ name, books }) =>
+      until(() => books.isComplete(), name === "control" ? controlSettleMs : settleMsMax),
+    ),
+  );
+  clearInterval(ticker);
+  progress.stop();
+  for (const subject of subjects) {
+    if (subject.name !== "control") problems.push(...subject.stopped);
+  }
+  return { subjects, publishedMs, problems };
+}
+
+/** Faults in random order, each of them as often as the others, until the time is over. */
+async function doFaults(
+  plan: RunPlan,
+  world: FaultWorld,
+  startMs: number,
+  progress: Progress,
+  interrupted: AbortSignal,
+): Promise<string[]> {
+  const problems: string[] = [];
+  const endMs = startMs + plan.seconds * 1000 - quietMs;
+  let round: Fault[] = [];
+  await sleep(quietMs);
+  while (performance.now() < endMs && !interrupted.aborted) {
+    if (round.length === 0) round = world.random.some(plan.faults, plan.faults.length);
+    const fault = round.pop();
+    const beganMs = performance.now();
+    if (fault !== undefined) {
+      try {
+        progress.note(await doFault(fault, world, Math.round((beganMs - startMs) / 1000)));
+      } catch (error) {
+        const problem = `${fault.name}: ${error instanceof Error ? error.message : String(error)}`;
+        problems.push(problem);
+        progress.note(problem);
+      }
+    }
+    const nextMs = Math.min(endMs, beganMs + plan.faultEverySeconds * 1000);
+    while (performance.now() < nextMs && !interrupted.aborted) await sleep(100);
+  }
+  return problems;
+}
+
+/** @returns what happened, for people. */
+async function doFault(fault: Fault, world: FaultWorld, atSeconds: number): Promise<string> {
+  const occurrences = world.subjects.map(({ timeline }) => timeline.begin(fault.name, performance.now()));
+  try {
+    await fault.run(world);
+  } finally {
+    for (const occurrence of occurrences) occurrence.endMs = performance.now();
+  }
+  const [own] = world.subjects;
+  const [occurrence] = occurrences;
+  if (own === undefined || occurrence === undefined) return fault.name;
+  const isBack = await until(() => own.timeline.isBack(occurrence), backMsMax);
+  const back = isBack
+    ? `all ${own.clients.length} clients served again after ${(occurrence.backMs / 1000).toFixed(1)} s`
+    : `${own.clients.length - occurrence.clientsBack} clients not served within ${backMsMax / 1000} s`;
+  return `${String(atSeconds).padStart(4)} s  ${fault.name}: ${back}`;
+}
+
+function serverSettings({ broker, workers, settings }: RunPlan, redis: OwnRedis | null): string[] {
+  const history = (size: number): string => `history: { size: ${size}, ttlMs: 600000 }`;
+  const rules = [
+    `{ match: "every.**", delivery: every, ${history(20_000)} }`,
+    `{ match: "latest.**", delivery: latest, ${history(1)} }`,
+    `{ match: "sample.**", delivery: sample, samplePerSecMax: 1000, ${history(20_000)} }`,
+  ];
+  return [
+    `workers=${workers}`,
+    `topics=[${rules.join(", ")}]`,
+    // Half-open connections are freed within 8 s instead of 33, so that a run meets it often.
+    "heartbeat.intervalMs=5000",
+    "heartbeat.timeoutMs=3000",
+    "shutdown.drainTimeoutMs=5000",
+    "log.level=fatal",
+    ...(broker === "redis" && redis !== null
+      ? ["broker.kind=redis", `broker.redis.url=${redis.url}`]
+      : ["broker.kind=memory"]),
+    ...settings,
+  ];
+}
+
+async function startControl(redisUrl: string, workers: number): Promise<ServerProcess> {
+  const port = await freePort();
+  const program = new Program(
+    "the control",
+    [process.execPath, controlFile, redisUrl, "control:", String(workers), String(port)],
+    null,
+  );
+  await program.line(/^listening \d+$/u);
+  return { url: `http://127.0.0.1:${port}`, pid: program.pid, stop: () => program.stop() };
+}
