@@ -33,14 +33,16 @@ function runPrimary() {
     process.exit(0);
   });
   // One by one: the new one listens before the old one is told to go.
-  process.on("SIGHUP", async () => {
-    for (const old of Object.values(cluster.workers)) {
-      const next = cluster.fork();
-      await new Promise((resolve) => next.once("listening", resolve));
-      old.send("leave");
-      old.disconnect();
-    }
-  });
+  process.on("SIGHUP", () => void replaceWorkers());
+}
+
+async function replaceWorkers() {
+  for (const old of Object.values(cluster.workers)) {
+    const next = cluster.fork();
+    await new Promise((resolve) => next.once("listening", resolve));
+    old.send("leave");
+    old.disconnect();
+  }
 }
 
 function runWorker() {
@@ -58,15 +60,15 @@ function runWorker() {
     let body = "";
     request.on("data", (chunk) => (body += chunk.toString()));
     request.on("error", () => undefined);
-    request.on("end", async () => {
+    request.on("end", () => {
       const { topic, data } = JSON.parse(body);
-      try {
-        await publisher.publish(prefix + topic, JSON.stringify(data));
-        response.end(JSON.stringify({ results: [{ topic }] }));
-      } catch {
-        response.statusCode = 503;
-        response.end("{}");
-      }
+      publisher.publish(prefix + topic, JSON.stringify(data)).then(
+        () => response.end(JSON.stringify({ results: [{ topic }] })),
+        () => {
+          response.statusCode = 503;
+          response.end("{}");
+        },
+      );
     });
   });
   const sockets = new WebSocketServer({
@@ -78,8 +80,8 @@ function runWorker() {
     socket.isAlive = true;
     socket.on("error", () => socket.terminate());
     socket.on("pong", () => (socket.isAlive = true));
-    socket.on("message", (text) => {
-      const { id, params } = JSON.parse(text.toString());
+    socket.on("message", (/** @type {Buffer} */ bytes) => {
+      const { id, params } = JSON.parse(bytes.toString("utf8"));
       for (const topic of params.topics) {
         const readers = topics.get(topic);
         if (readers === undefined) {

@@ -25,7 +25,7 @@ export class PublishFigures {
   attempts = 0;
   /** By HTTP status or by what went wrong. */
   readonly refusals = new Map<string, number>();
-  /** The longest wait for an answer that was no 200. */
+  /** The longest wait for a 503. */
   longestRefusalMs = 0;
   /** Answers thrown away on purpose. */
   cutOff = 0;
@@ -125,7 +125,8 @@ export class Publisher {
     return new Promise((resolve) => {
       const refused = (why: string): void => {
         figures.refusals.set(why, (figures.refusals.get(why) ?? 0) + 1);
-        figures.longestRefusalMs = Math.max(figures.longestRefusalMs, performance.now() - startMs);
+        if (why === "503")
+          figures.longestRefusalMs = Math.max(figures.longestRefusalMs, performance.now() - startMs);
         resolve(null);
       };
       const call = request(

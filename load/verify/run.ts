@@ -175,7 +175,6 @@ async function doFault(fault: Fault, world: FaultWorld, atSeconds: number): Prom
 }
 
 function serverSettings({ broker, workers, settings }: RunPlan, redis: OwnRedis | null): string[] {
-  const history = (size: number): string => `history: { size: ${size}, ttlMs: 600000 }`;
   const rules = [
     `{ match: "every.**", delivery: every, ${history(20_000)} }`,
     `{ match: "latest.**", delivery: latest, ${history(1)} }`,
@@ -194,6 +193,10 @@ function serverSettings({ broker, workers, settings }: RunPlan, redis: OwnRedis 
       : ["broker.kind=memory"]),
     ...settings,
   ];
+}
+
+function history(size: number): string {
+  return `history: { size: ${size}, ttlMs: 600000 }`;
 }
 
 async function startControl(redisUrl: string, workers: number): Promise<ServerProcess> {

@@ -32,8 +32,7 @@ export class SdkClient implements VerifyClient {
         webSocket: (url) => {
           const socket = new WebSocket(url, "tapecast.v1", { perMessageDeflate: false });
           this.#socket = socket;
-          // The SDK's members are those of the DOM, of which the package's types differ in the events only.
-          return socket as never;
+          return socket;
         },
         onStatus: (status) => {
           if (status.state === "open") this.#listener.onOpen();

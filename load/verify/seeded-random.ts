@@ -23,10 +23,11 @@ export class SeededRandom {
   /** `count` of the values, each at most once, in random order. */
   some<Value>(values: readonly Value[], count: number): Value[] {
     const rest = [...values];
-    // Fisher and Yates, as far as it is needed.
+    // A random one of those that are left comes to the front.
     for (let index = 0; index < Math.min(count, rest.length); index++) {
       const other = this.int(index, rest.length - 1);
-      [rest[index], rest[other]] = [rest[other] as Value, rest[index] as Value];
+      const [chosen] = rest.splice(other, 1);
+      if (chosen !== undefined) rest.splice(index, 0, chosen);
     }
     return rest.slice(0, count);
   }

@@ -4,7 +4,7 @@
  * Costs O(the reader's topics), never O(messages missed).
  */
 import { encodeTextFrame } from "../codec/frame-encoder.ts";
-import type { Entry } from "./entry.ts";
+import { seesPositions, type Entry } from "./entry.ts";
 import type { Membership } from "./reader.ts";
 import type { TopicLog } from "./topic-log.ts";
 
@@ -21,7 +21,8 @@ export interface CatchUpSlice {
 
 /**
  * The next part, at most about `bytesMax` (a single larger entry goes alone). Updates what the membership has
- * accounted for. null: entries of an `every` topic are out of reach and the reader must be closed.
+ * accounted for. null: entries of an `every` topic are out of reach, or a topic began a new epoch, and the reader
+ * must be closed.
  * @param isLostDue whether the reader may be told what it missed of its `sample` topics. Else it is told later.
  */
 export function catchUpSlice(
@@ -31,9 +32,11 @@ export function catchUpSlice(
   isLostDue: boolean,
 ): CatchUpSlice | null {
   const found: Entry[] = [];
+  const { variant } = membership.audience;
   for (const log of membership.audience.topics.keys()) {
     const isEvicted = log.evictedOrder > membership.cursor;
     if (isEvicted && log.topic.delivery === "every" && log.topic.history !== null) return null;
+    if (log.epochOrder > membership.cursor && seesPositions(variant)) return null;
     log.entriesAfter(membership.cursor, found);
   }
   if (membership.extras !== null) found.push(...membership.extras);
@@ -41,7 +44,6 @@ export function catchUpSlice(
   // An own message may be in the ring too.
   const candidates = found.filter((entry, index) => entry !== found[index - 1]);
 
-  const { variant } = membership.audience;
   let bytes = 0;
   let count = 0;
   for (const entry of candidates) {

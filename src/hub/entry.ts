@@ -18,6 +18,11 @@ export type PlainVariant = "native" | "raw" | "batch";
 export type CompressedVariant = `${PlainVariant}+deflate`;
 export type Variant = PlainVariant | CompressedVariant;
 
+/** Whether the variant's readers are told `epoch` and `seq`. */
+export function seesPositions(variant: Variant): boolean {
+  return variant !== "raw" && variant !== "raw+deflate";
+}
+
 const comma = Buffer.from(',"data":');
 const closeBrace = 0x7d;
 const lineFeed = 0x0a;

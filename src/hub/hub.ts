@@ -6,7 +6,7 @@
 import type { Audience } from "./audience.ts";
 import { Delivery, lostIntervalMs } from "./delivery.ts";
 import { DueQueue } from "./due-queue.ts";
-import type { Entry, Variant } from "./entry.ts";
+import { seesPositions, type Entry, type Variant } from "./entry.ts";
 import { HubCounters } from "./hub-counters.ts";
 import { LostEvents } from "./lost-events.ts";
 import { Memberships } from "./memberships.ts";
@@ -149,16 +149,18 @@ export class Hub {
     const isNewEpoch = log.epoch !== position.epoch;
     log.epoch = position.epoch;
     log.seq = position.seq;
-    if (log.topic.delivery === "every") {
+    const isEvery = log.topic.delivery === "every";
+    if (isEvery || isNewEpoch) {
       // A place of its own among the entries: also a reader that was given all before it has missed something.
       log.clear(this.#nextOrder());
+      if (isNewEpoch) log.epochOrder = log.evictedOrder;
       for (const reader of readersOf(log)) {
+        // `seq` begins anew: whoever was told positions would take what comes now for older than what it has.
+        if (!isEvery && !seesPositions(reader.variant)) continue;
         this.counters.historyGaps += 1;
         reader.sink.closeForGap();
       }
-      return;
     }
-    if (isNewEpoch) log.clear(this.#nextOrder());
     if (log.sampler !== null && lostCount !== null) {
       log.arrived += lostCount;
       this.#leaveOut(log, lostCount);

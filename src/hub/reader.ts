@@ -17,7 +17,7 @@ export interface ReaderSink {
   write(bytes: Uint8Array): boolean;
   /** The message that tells the reader of `count` missed publications; null when its variant cannot say so. */
   lostEvent(topic: string, count: number, reason: LostReason): string | null;
-  /** What the reader missed of an `every` topic is out of reach: close it, so that it resumes. */
+  /** What the reader missed is out of reach, or its positions are of an epoch that is over: close it, so that it resumes. */
   closeForGap(): void;
 }
 

@@ -61,6 +61,8 @@ export class TopicLog {
   idleSinceMs: number | null = null;
   /** `order` of the newest entry that fell out of the ring. */
   evictedOrder = 0;
+  /** `order` at which the present epoch began. */
+  epochOrder = 0;
   /** Publications left out of the sample since the last `lost` event. */
   leftOut = 0;
   isLostScheduled = false;

@@ -1,0 +1,202 @@
+/** The checker of `npm run verify`: each way of breaking a promise is found, and a told loss is told from a silent one. */
+import { describe, expect, it } from "vitest";
+import { Books, type Findings, type ReaderBook } from "../../load/verify/books.ts";
+import { isClean } from "../../load/verify/report.ts";
+
+const epoch = "1795338789954376";
+const topics = [
+  { name: "every.0", delivery: "every" },
+  { name: "latest.1", delivery: "latest" },
+] as const;
+
+/** One client that is subscribed to both topics, and five messages that were accepted on each. */
+function books(): { readonly books: Books; readonly every: ReaderBook; readonly latest: ReaderBook } {
+  const books = new Books(topics, 1);
+  const [every, latest] = [books.reader(0, 0), books.reader(0, 1)];
+  for (const reader of [every, latest])
+    reader.subscribed({ position: { epoch, seq: 0 }, number: null, recovered: null, messages: [] });
+  for (let number = 1; number <= 5; number++) {
+    books.accept(0, number, { epoch, seq: number });
+    books.accept(1, number, { epoch, seq: number });
+  }
+  return { books, every, latest };
+}
+
+function missedFrom(first: number, last: number): { seq: number; number: number }[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => ({
+    seq: first + index,
+    number: first + index,
+  }));
+}
+
+/** Everything arrives, as `every` and `latest` promise it, but for what the row does. */
+function closed(row: (every: ReaderBook, latest: ReaderBook, books: Books) => void): Findings {
+  const { books: all, every, latest } = books();
+  row(every, latest, all);
+  return all.close();
+}
+
+function take(reader: ReaderBook, ...numbers: readonly number[]): void {
+  for (const number of numbers) reader.publication(number, number);
+}
+
+describe("a run in which all is well", () => {
+  it.each([
+    { name: "all live", row: (every: ReaderBook) => take(every, 1, 2, 3, 4, 5) },
+    {
+      name: "a recovery in the middle",
+      row: (every: ReaderBook) => {
+        take(every, 1, 2);
+        const position = { epoch, seq: 4 };
+        every.subscribed({ position, number: null, recovered: true, messages: missedFrom(3, 4) });
+        take(every, 5);
+      },
+    },
+  ])("$name", ({ row }) => {
+    const findings = closed((every, latest) => {
+      row(every);
+      take(latest, 2, 5);
+    });
+    expect(findings).toMatchObject({ accepted: 10, expected: 5, delivered: 7, lost: 0, told: 0 });
+    expect(isClean(findings)).toBe(true);
+  });
+
+  it("a run in which nothing was accepted or arrived has shown nothing", () => {
+    expect(isClean(new Books(topics, 1).close())).toBe(false);
+  });
+});
+
+describe("a broken promise is found", () => {
+  it.each([
+    {
+      name: "one is missing at the end",
+      row: (every: ReaderBook) => take(every, 1, 2, 3, 4),
+      found: { lost: 1 },
+    },
+    {
+      name: "one is missing in the middle",
+      row: (every: ReaderBook) => take(every, 1, 2, 4, 5),
+      found: { lost: 1, holes: 1 },
+    },
+    {
+      name: "one is missing and seq says nothing of it",
+      row: (every: ReaderBook) => {
+        take(every, 1, 2);
+        every.publication(3, 4);
+        every.publication(4, 5);
+      },
+      found: { lost: 1, moved: 2 },
+    },
+    {
+      name: "one comes twice",
+      row: (every: ReaderBook) => take(every, 1, 2, 3, 3, 4, 5),
+      found: { duplicated: 1, fell: 1 },
+    },
+    {
+      name: "two change places",
+      row: (every: ReaderBook) => take(every, 1, 3, 2, 4, 5),
+      found: { reordered: 1 },
+    },
+    {
+      name: "a recovery that leaves one out and calls itself whole",
+      row: (every: ReaderBook) => {
+        take(every, 1, 2);
+        const messages = [{ seq: 4, number: 4 }];
+        every.subscribed({ position: { epoch, seq: 4 }, number: null, recovered: true, messages });
+        take(every, 5);
+      },
+      found: { lost: 1, wrongRecovered: 1 },
+    },
+    {
+      name: "a recovery that ends before the position it names",
+      row: (every: ReaderBook) => {
+        take(every, 1, 2);
+        const messages = missedFrom(3, 3);
+        every.subscribed({ position: { epoch, seq: 4 }, number: null, recovered: true, messages });
+        take(every, 5);
+      },
+      found: { lost: 1, wrongRecovered: 1 },
+    },
+    {
+      name: "a recovery over two epochs",
+      row: (every: ReaderBook) => {
+        take(every, 1, 2, 3, 4, 5);
+        const position = { epoch: "2", seq: 5 };
+        every.subscribed({ position, number: null, recovered: true, messages: [] });
+      },
+      found: { wrongRecovered: 1 },
+    },
+    {
+      name: "one that follows a told loss is missing all the same",
+      row: (every: ReaderBook) => {
+        take(every, 1);
+        every.subscribed({ position: { epoch, seq: 3 }, number: 3, recovered: false, messages: [] });
+        take(every, 5);
+      },
+      found: { lost: 1, told: 1, holes: 1 },
+    },
+    {
+      name: "a message stands elsewhere than the publisher was told",
+      row: (every: ReaderBook, _latest: ReaderBook, all: Books) => {
+        take(every, 1, 2, 3, 4, 5);
+        all.accept(0, 5, { epoch, seq: 6 });
+      },
+      found: { moved: 1 },
+    },
+  ])("$name", ({ row, found }) => {
+    const findings = closed((every, latest, all) => {
+      take(latest, 5);
+      row(every, latest, all);
+    });
+    expect(findings).toMatchObject({ lost: 0, duplicated: 0, reordered: 0, ...found });
+    expect(isClean(findings)).toBe(false);
+    expect(findings.examples.length).toBeGreaterThan(0);
+  });
+
+  it.each([
+    { name: "latest ends on an old value", numbers: [1, 2, 4], found: { stale: 1 } },
+    { name: "latest goes back", numbers: [4, 3, 5], found: { fell: 1, reordered: 1 } },
+  ])("$name", ({ numbers, found }) => {
+    const findings = closed((every, latest) => {
+      take(every, 1, 2, 3, 4, 5);
+      take(latest, ...numbers);
+    });
+    expect(findings).toMatchObject(found);
+    expect(isClean(findings)).toBe(false);
+  });
+});
+
+describe("a loss that was told", () => {
+  it("is counted apart, up to the value that came with the word", () => {
+    const findings = closed((every, latest) => {
+      take(latest, 5);
+      take(every, 1);
+      every.subscribed({ position: { epoch: "2", seq: 1 }, number: 4, recovered: false, messages: [] });
+      every.publication(2, 5);
+    });
+    expect(findings).toMatchObject({ lost: 0, told: 2, delivered: 4 });
+  });
+
+  it("without a value: up to the next publication", () => {
+    const findings = closed((every, latest) => {
+      take(latest, 5);
+      take(every, 1);
+      every.subscribed({ position: { epoch: "2", seq: 0 }, number: null, recovered: false, messages: [] });
+      every.publication(1, 4);
+    });
+    expect(findings).toMatchObject({ lost: 1, told: 2 });
+  });
+
+  it("a message that was published anew after the store lost its key may come twice", () => {
+    const findings = closed((every, latest, all) => {
+      take(latest, 5);
+      all.repeatedOverLoss(0, 3);
+      take(every, 1, 2, 3);
+      every.subscribed({ position: { epoch: "2", seq: 0 }, number: null, recovered: false, messages: [] });
+      every.publication(1, 3);
+      every.publication(2, 4);
+      every.publication(3, 5);
+    });
+    expect(findings).toMatchObject({ duplicated: 0, again: 1, lost: 0 });
+  });
+});
