@@ -15,6 +15,8 @@ export interface RedisBrokerOptions {
   /** Begins every key and channel. */
   readonly prefix: string;
   readonly mode: "standalone" | "sentinel" | "cluster";
+  /** Of a cluster; see topic-partition.ts. */
+  readonly partitions: number;
   readonly messageBytesMax: number;
 }
 
@@ -24,13 +26,11 @@ export const commandTimeoutMs = 2000;
 /**
  * Options of one client. A client lives for one connection: it never reconnects by itself (redis-connection.ts makes
  * a new one), so a cut connection settles every promise and ioredis has no queue left to send a second time.
- * @throws BrokerError, not retryable, for a mode that is not built yet.
+ * @throws BrokerError, not retryable, for a URL that is none.
  */
 export function clientOptions(options: RedisBrokerOptions, name: string): RedisOptions {
-  if (options.mode === "cluster") {
-    throw new BrokerError("broker.redis.mode: cluster is not built yet; use standalone or sentinel", false);
-  }
-  const address = addressOf(options.url);
+  // Of a cluster the first node's user, password and scheme are every node's.
+  const address = addressOf(options.mode === "cluster" ? (options.urls[0] ?? options.url) : options.url);
   const common: RedisOptions = {
     ...address,
     connectionName: name,
@@ -51,7 +51,7 @@ export function clientOptions(options: RedisBrokerOptions, name: string): RedisO
     // Its INFO is ours to send: we want version and role from it.
     enableReadyCheck: false,
   };
-  if (options.mode === "standalone") return common;
+  if (options.mode !== "sentinel") return common;
   const sentinels = options.urls.map((url) => addressOf(url));
   const { host: _host, port: _port, ...data } = common;
   return {
@@ -68,9 +68,18 @@ export function clientOptions(options: RedisBrokerOptions, name: string): RedisO
   };
 }
 
+/** The nodes of a cluster to begin with: `urls`, or `url` where there are none. */
+export function clusterSeeds(options: RedisBrokerOptions): readonly { host: string; port: number }[] {
+  const urls = options.urls.length === 0 ? [options.url] : options.urls;
+  return urls.map((url) => {
+    const { host, port } = addressOf(url);
+    return { host, port };
+  });
+}
+
 /** The address for people: no password. */
 export function maskedAddress(options: RedisBrokerOptions): string {
-  const urls = options.mode === "standalone" ? [options.url] : options.urls;
+  const urls = options.mode === "standalone" || options.urls.length === 0 ? [options.url] : options.urls;
   return urls.map((url) => url.replace(/\/\/[^@/]*@/, "//***@")).join(",");
 }
 

@@ -22,21 +22,23 @@ import { newBrokerCounters } from "./counters.ts";
 import { historyPage } from "./history-page.ts";
 import { OpenTopic } from "./open-topic.ts";
 import { clientOptions, maskedAddress, type RedisBrokerOptions } from "./redis-address.ts";
+import { RedisClusterBroker } from "./redis-cluster-broker.ts";
 import { RedisCommands } from "./redis-commands.ts";
 import { RedisConnection } from "./redis-connection.ts";
 import { SubscriberProbe } from "./redis-probe.ts";
 import { RedisPublisher } from "./redis-publisher.ts";
 import { RedisSubscriptions } from "./redis-subscriptions.ts";
 import { SharedReads } from "./shared-reads.ts";
+import { topicNames } from "./topic-partition.ts";
 import { TopicFeed, type LogRead, type ReadRequest } from "./topic-feed.ts";
 
 /**
  * The broker of `broker.kind: redis`. Nothing is connected before `start`.
  * @param log connections, refused messages (a line a second at most); never a payload or a password.
- * @throws BrokerError, not retryable, for `mode: cluster` and for a URL that is none.
+ * @throws BrokerError, not retryable, for a URL that is none.
  */
 export function createRedisBroker(options: RedisBrokerOptions, log: Log): Broker {
-  return new RedisBroker(options, log);
+  return options.mode === "cluster" ? new RedisClusterBroker(options, log) : new RedisBroker(options, log);
 }
 
 class RedisBroker implements Broker {
@@ -69,7 +71,8 @@ class RedisBroker implements Broker {
       if (isUp) for (const topic of this.#topics.values()) topic.retryNow();
       this.#connectionChanged();
     });
-    this.#publisher = new RedisPublisher(this.#commands, options.prefix);
+    const route = { link: this.#commands, prefix: options.prefix, isSharded: false };
+    this.#publisher = new RedisPublisher(() => route);
     this.#subscriber = new RedisConnection(
       clientOptions(options, "tapecast-subscriber"),
       "subscriber",
@@ -87,7 +90,10 @@ class RedisBroker implements Broker {
       (channel) => this.#topics.get(channel)?.subscribed(),
       (client, reason) => this.#subscriber.cut(client, reason),
     );
-    this.#probe = new SubscriberProbe(this.#subscriber, this.#commands, probeChannel);
+    this.#probe = new SubscriberProbe(this.#subscriber, this.#commands, {
+      channel: () => probeChannel,
+      publish: (client, channel, message) => client.publish(channel, message),
+    });
   }
 
   async start(listener: BrokerListener): Promise<void> {
@@ -112,7 +118,7 @@ class RedisBroker implements Broker {
     const feed = new TopicFeed(topic, this.#listener, this.counters);
     this.#topics.set(channel, new OpenTopic(feed, (request) => this.#readForFeed(feed, request)));
     this.counters.topicsOpen = this.#topics.size;
-    this.#commands.keepLog(topic);
+    if (topic.history !== null) this.#commands.keepLog(this.#logOf(topic.name));
     this.#subscriptions.want(channel);
   }
 
@@ -121,7 +127,7 @@ class RedisBroker implements Broker {
     this.#topics.get(channel)?.close();
     this.#topics.delete(channel);
     this.counters.topicsOpen = this.#topics.size;
-    this.#commands.forgetLog(name);
+    this.#commands.forgetLog(this.#logOf(name));
     this.#subscriptions.giveUp(channel);
   }
 
@@ -148,7 +154,10 @@ class RedisBroker implements Broker {
       limit,
       ttlMs: history.ttlMs,
     } as const;
-    return historyPage(await this.#historyReads.get(key, () => this.#commands.read(name, part)), since);
+    return historyPage(
+      await this.#historyReads.get(key, () => this.#commands.read(this.#logOf(name), part)),
+      since,
+    );
   }
 
   async refresh(name: string): Promise<void> {
@@ -168,12 +177,16 @@ class RedisBroker implements Broker {
     this.#status = { ready: false, reason: "stopped" };
   }
 
+  #logOf(name: string): string {
+    return topicNames(this.#prefix, null, name).log;
+  }
+
   #readForFeed(feed: TopicFeed, request: ReadRequest): Promise<LogRead> {
     const { since, newest, limit } = request;
     // The age counts when a topic is opened. For a reader that goes on, what is still there is better than a gap.
     const ttlMs = since === null ? (feed.topic.history?.ttlMs ?? 0) : 0;
     const mode = since === null ? "newest" : newest ? "jump" : "repair";
-    return this.#commands.read(feed.topic.name, { mode, since, limit, ttlMs });
+    return this.#commands.read(this.#logOf(feed.topic.name), { mode, since, limit, ttlMs });
   }
 
   #subscriberUp(client: Redis): void {

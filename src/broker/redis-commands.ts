@@ -5,11 +5,18 @@
 import type { Redis, RedisOptions } from "ioredis";
 import { BrokerError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { BrokerTopic, Position } from "./broker.ts";
+import type { Position } from "./broker.ts";
 import { Limiter } from "./limiter.ts";
 import { commandTimeoutMs } from "./redis-address.ts";
 import { RedisConnection } from "./redis-connection.ts";
-import { callRead, emptyLogKeepMs, ensureLibrary, failureOf, type ReadMode } from "./redis-functions.ts";
+import {
+  callRead,
+  emptyLogKeepMs,
+  ensureLibrary,
+  failureOf,
+  sendAsking,
+  type ReadMode,
+} from "./redis-functions.ts";
 import type { CommandLink } from "./redis-publisher.ts";
 import type { LogRead } from "./topic-feed.ts";
 
@@ -20,12 +27,11 @@ const touchesAtOnce = 500;
 
 /** See the file head. */
 export class RedisCommands implements CommandLink {
-  readonly #prefix: string;
   readonly #messageBytesMax: number;
   readonly #connection: RedisConnection;
   readonly #onChanged: (isUp: boolean) => void;
   readonly #reads = new Limiter(readsAtOnceMax);
-  /** Names of open topics with history. */
+  /** Logs of open topics. */
   readonly #kept = new Set<string>();
   #touchTimer: NodeJS.Timeout | null = null;
   #downSinceMs = performance.now();
@@ -34,14 +40,14 @@ export class RedisCommands implements CommandLink {
   /** @param onChanged the connection came up or went down. */
   constructor(
     clientOptions: RedisOptions,
-    options: { readonly prefix: string; readonly messageBytesMax: number },
+    options: { readonly messageBytesMax: number; readonly isClusterNode?: boolean },
     log: Log,
     onChanged: (isUp: boolean) => void,
   ) {
-    this.#prefix = options.prefix;
     this.#messageBytesMax = options.messageBytesMax;
     this.#onChanged = onChanged;
     const owner = {
+      isClusterNode: options.isClusterNode ?? false,
       prepare: ensureLibrary,
       onUp: () => this.#up(),
       onDown: () => this.#down(),
@@ -57,6 +63,12 @@ export class RedisCommands implements CommandLink {
     return this.#connection.reason;
   }
 
+  /** Not up, and not soon. Who has been away for 2 s will not be back for this caller: an answer now is worth more. */
+  get isHopeless(): boolean {
+    if (this.#connection.client !== null) return false;
+    return this.#connection.unusable || performance.now() - this.#downSinceMs > commandTimeoutMs;
+  }
+
   async start(): Promise<void> {
     this.#touchTimer = setInterval(() => void this.touchLogs(), touchIntervalMs);
     await this.#connection.start();
@@ -70,9 +82,7 @@ export class RedisCommands implements CommandLink {
 
   async whenUp(timeoutMs: number): Promise<Redis | null> {
     if (this.#connection.client !== null) return this.#connection.client;
-    // Who has been away for 2 s already will not be back for this caller: an answer now is worth more.
-    const downMs = performance.now() - this.#downSinceMs;
-    if (this.#connection.unusable || downMs > commandTimeoutMs || timeoutMs <= 0) return null;
+    if (this.isHopeless || timeoutMs <= 0) return null;
     await new Promise<void>((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -94,22 +104,28 @@ export class RedisCommands implements CommandLink {
     this.#connection.cut(client, reason);
   }
 
-  /** Reads a part of a topic's log. @throws BrokerError */
+  /**
+   * Reads a part of the log at `key`.
+   * @param isAsking the node was named by ASK: it has the key, but not yet the slot.
+   * @throws BrokerError, its cause what Redis said.
+   */
   read(
-    name: string,
+    key: string,
     part: {
       readonly mode: ReadMode;
       readonly since: Position | null;
       readonly limit: number;
       readonly ttlMs: number;
     },
+    isAsking = false,
   ): Promise<LogRead> {
     return this.#reads.run(async () => {
       for (let attempt = 1; ; attempt++) {
         const client = await this.whenUp(commandTimeoutMs);
         if (client === null) throw this.error();
         try {
-          return await callRead(client, `${this.#prefix}log:${name}`, part, this.#messageBytesMax);
+          if (isAsking) sendAsking(client);
+          return await callRead(client, key, part, this.#messageBytesMax);
         } catch (error) {
           const failure = failureOf(error);
           if (failure === "timeout") this.giveUp(client, "Redis does not answer");
@@ -124,24 +140,24 @@ export class RedisCommands implements CommandLink {
     });
   }
 
-  /** Keeps the topic's log alive while it is open. */
-  keepLog(topic: BrokerTopic): void {
-    if (topic.history !== null) this.#kept.add(topic.name);
+  /** Keeps the log at `key` alive while its topic is open. */
+  keepLog(key: string): void {
+    this.#kept.add(key);
   }
 
-  forgetLog(name: string): void {
-    this.#kept.delete(name);
+  forgetLog(key: string): void {
+    this.#kept.delete(key);
   }
 
   /** Puts off the expiry of the kept logs. Called every 30 s; by tests at will. */
   async touchLogs(): Promise<void> {
-    const names = [...this.#kept];
-    for (let start = 0; start < names.length; start += touchesAtOnce) {
+    const keys = [...this.#kept];
+    for (let start = 0; start < keys.length; start += touchesAtOnce) {
       const pipeline = this.#connection.client?.pipeline();
       if (pipeline === undefined) return;
-      for (const name of names.slice(start, start + touchesAtOnce)) {
+      for (const key of keys.slice(start, start + touchesAtOnce)) {
         // GT: a log with entries has a longer time of its own, which this does not shorten.
-        pipeline.pexpire(`${this.#prefix}log:${name}`, emptyLogKeepMs, "GT");
+        pipeline.pexpire(key, emptyLogKeepMs, "GT");
       }
       try {
         await pipeline.exec();

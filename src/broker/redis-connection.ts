@@ -15,8 +15,15 @@ const goodAfterMs = 5000;
 
 const redisMajorMin = 7;
 
+/** What is wrong when `mode: standalone` finds a node of a cluster. The command line looks for it. */
+export const clusterReason = "this Redis is a node of a Redis Cluster: broker.redis.mode: cluster is needed";
+/** What is wrong when `mode: cluster` finds something else. */
+export const notClusterReason = "this Redis is no Redis Cluster: broker.redis.mode: standalone is needed";
+
 /** What the owner of a connection does with it. */
 export interface ConnectionOwner {
+  /** true: only a node of a Redis Cluster will do. Otherwise only a server that is none. */
+  readonly isClusterNode?: boolean;
   /** Runs on each new connection before it counts as up. Throwing ends the connection; the reason is shown. */
   prepare(client: Redis): Promise<void>;
   onUp(client: Redis): void;
@@ -126,7 +133,7 @@ export class RedisConnection {
 
   async #bringUp(client: Redis): Promise<void> {
     await client.connect();
-    checkServer(await client.info());
+    checkServer(await client.info(), this.#owner.isClusterNode ?? false);
     await this.#owner.prepare(client);
   }
 
@@ -156,10 +163,14 @@ export class RedisConnection {
 }
 
 /** @throws UnusableRedisError when INFO describes a server that cannot serve us. */
-function checkServer(info: string): void {
+function checkServer(info: string, isClusterNode: boolean): void {
   const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? "unknown";
   if (!(Number.parseInt(version, 10) >= redisMajorMin)) {
     throw new UnusableRedisError(`Redis ${version} is too old: ${redisMajorMin}.0 or newer is needed`);
+  }
+  // Either way round half of the topics, or all, would be where nobody looks.
+  if (isClusterNode !== /^redis_mode:cluster/m.test(info)) {
+    throw new UnusableRedisError(isClusterNode ? notClusterReason : clusterReason);
   }
   // Behind a failover the old address may still answer, as a replica that takes no writes.
   if (/^role:slave/m.test(info)) throw new Error("this Redis is a replica, the primary is needed");

@@ -40,20 +40,20 @@ export async function ensureLibrary(client: Redis): Promise<void> {
   }
 }
 
-/** Stores and publishes. @param idempotencyKey a whole key name. @param keepIdempotencyMs how long it is remembered. */
+/** Stores and publishes. `idempotencyKey` is a whole key name, or null for none; `keepIdempotencyMs` how long it is remembered. */
 export async function callPublish(
   client: Redis,
   topic: BrokerTopic & { readonly history: NonNullable<BrokerTopic["history"]> },
-  names: { readonly log: string; readonly idempotencyKey: string },
+  names: { readonly log: string; readonly idempotencyKey: string | null },
   message: { readonly data: Uint8Array; readonly origin: string; readonly keepIdempotencyMs: number },
 ): Promise<Position> {
   const { size, ttlMs } = topic.history;
+  const keys = names.idempotencyKey === null ? [names.log] : [names.log, names.idempotencyKey];
   const reply = await client.call(
     "FCALL",
     "tape_publish",
-    2,
-    names.log,
-    names.idempotencyKey,
+    keys.length,
+    ...keys,
     asBuffer(message.data),
     size,
     ttlMs,
@@ -65,6 +65,12 @@ export async function callPublish(
   if (position === null)
     throw new Error("tape_publish returned no position: is the name taken by another library?");
   return position;
+}
+
+/** Before a command to the node that ASK named: it serves the next command though the slot is not its own yet. */
+export function sendAsking(client: Redis): void {
+  // Should it fail, so does the command behind it, and that one is looked at.
+  client.asking().catch(() => {});
 }
 
 /** Reads a part of a log. @param ttlMs 0: entries of any age. */
@@ -122,6 +128,10 @@ export type CommandFailure =
   | "busy"
   /** This server will not do it: a failover made it a replica. */
   | "replica"
+  /** In a cluster: another node has the key, see `parseRedirection`. Nothing was done. */
+  | "elsewhere"
+  /** In a cluster: the slot is on its way, one key is here and one there. Nothing was done. */
+  | "torn"
   /** Repeating cannot help. */
   | "refused";
 
@@ -131,7 +141,9 @@ export function failureOf(error: unknown): CommandFailure {
   if (message === "Command timed out") return "timeout";
   if (message.includes("Function not found")) return "library";
   if (/READONLY|^UNBLOCKED/.test(message)) return "replica";
-  if (/^(LOADING|BUSY|MASTERDOWN|NOREPLICAS|TRYAGAIN|MISCONF|OOM)|OOM command not allowed/.test(message))
+  if (/^(MOVED|ASK) /.test(message)) return "elsewhere";
+  if (message.startsWith("TRYAGAIN")) return "torn";
+  if (/^(LOADING|BUSY|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|MISCONF|OOM)|OOM command not allowed/.test(message))
     return "busy";
   if (error instanceof Error && error.name === "ReplyError") return "refused";
   return "connection";

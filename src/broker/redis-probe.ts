@@ -6,18 +6,33 @@
  * that stood still does not blame Redis for it.
  */
 import { failureOf } from "./redis-functions.ts";
-import type { RedisConnection } from "./redis-connection.ts";
+import type { Redis } from "ioredis";
 import type { CommandLink } from "./redis-publisher.ts";
 
 const tickMs = 1000;
 /** Silent ticks, all but the first with an unanswered probe before it. */
 const silentTicksMax = 3;
 
+/** The connection that is probed. */
+interface ProbedConnection {
+  /** Up, or null. */
+  readonly client: Redis | null;
+  cut(client: Redis, reason: string): void;
+}
+
+/** The way of a probe. */
+interface ProbeRoute {
+  /** A channel that the connection has subscribed; null while it has none. */
+  channel(): string | null;
+  /** @returns how many subscribers Redis gave it to. */
+  publish(client: Redis, channel: string, message: string): Promise<number>;
+}
+
 /** See the file head. */
 export class SubscriberProbe {
-  readonly #subscriber: RedisConnection;
+  readonly #subscriber: ProbedConnection;
   readonly #commands: CommandLink;
-  readonly #channel: string;
+  readonly #route: ProbeRoute;
   #timer: NodeJS.Timeout | null = null;
   #hasHeard = false;
   #silentTicks = 0;
@@ -25,10 +40,10 @@ export class SubscriberProbe {
   #sentMs: number | null = null;
   #lagMs: number | null = null;
 
-  constructor(subscriber: RedisConnection, commands: CommandLink, channel: string) {
+  constructor(subscriber: ProbedConnection, commands: CommandLink, route: ProbeRoute) {
     this.#subscriber = subscriber;
     this.#commands = commands;
-    this.#channel = channel;
+    this.#route = route;
   }
 
   start(): void {
@@ -49,7 +64,7 @@ export class SubscriberProbe {
   /** A message came on the channel of the probe. */
   came(channel: string, message: Buffer): void {
     const sentMs = Number(message.toString("latin1"));
-    if (channel !== this.#channel || !Number.isFinite(sentMs)) return;
+    if (channel !== this.#route.channel() || !Number.isFinite(sentMs)) return;
     this.#lagMs = Math.max(0, performance.now() - sentMs);
     this.#sentMs = null;
   }
@@ -64,7 +79,8 @@ export class SubscriberProbe {
     const commands = this.#commands.client;
     const isSilent = !this.#hasHeard;
     this.#hasHeard = false;
-    if (subscriber === null || commands === null) {
+    const channel = this.#route.channel();
+    if (subscriber === null || commands === null || channel === null) {
       this.#silentTicks = 0;
       this.#sentMs = null;
       this.#lagMs = null;
@@ -80,7 +96,7 @@ export class SubscriberProbe {
     const nowMs = performance.now();
     this.#sentMs ??= nowMs;
     try {
-      const receiverCount = await commands.publish(this.#channel, String(nowMs));
+      const receiverCount = await this.#route.publish(commands, channel, String(nowMs));
       if (receiverCount === 0) this.#subscriber.cut(subscriber, "Redis does not know our subscriptions");
     } catch (error) {
       this.#sentMs = null;

@@ -9,7 +9,7 @@ import { BrokerError, invariant } from "../base/errors.ts";
 import type { BrokerTopic, Position, PublishOptions } from "./broker.ts";
 import { encodeEnvelope, isOrigin } from "./bus-envelope.ts";
 import { commandTimeoutMs } from "./redis-address.ts";
-import { asBuffer, callPublish, ensureLibrary, failureOf } from "./redis-functions.ts";
+import { asBuffer, callPublish, ensureLibrary, failureOf, sendAsking } from "./redis-functions.ts";
 
 /** broker.ts, guarantee 5. */
 const callersKeyKeepMs = 300_000;
@@ -32,20 +32,34 @@ export interface CommandLink {
   error(): BrokerError;
   /** The client did not answer, or is no primary any more: it is to be replaced. */
   giveUp(client: Redis, reason: string): void;
+  /**
+   * In a cluster: the client says that another node has the key.
+   * @returns the node for the next attempt alone, which is to be asked as ASK demands; null: `whenUp` knows it now.
+   */
+  redirected?(client: Redis, error: unknown): CommandLink | null;
 }
+
+/** Where a topic's publications go. */
+export interface PublishRoute {
+  readonly link: CommandLink;
+  /** Before its keys and its channel. */
+  readonly prefix: string;
+  /** By SPUBLISH, in a cluster. */
+  readonly isSharded: boolean;
+}
+
+type StoredTopic = BrokerTopic & { readonly history: NonNullable<BrokerTopic["history"]> };
 
 /** See the file head. */
 export class RedisPublisher {
-  readonly #link: CommandLink;
-  readonly #prefix: string;
+  readonly #routeOf: (topic: string) => PublishRoute;
   readonly #ownKeys = randomBytes(12).toString("base64url");
   #ownKeyCount = 0;
   #pendingCount = 0;
   #pendingBytes = 0;
 
-  constructor(link: CommandLink, prefix: string) {
-    this.#link = link;
-    this.#prefix = prefix;
+  constructor(routeOf: (topic: string) => PublishRoute) {
+    this.#routeOf = routeOf;
   }
 
   /** @throws BrokerError when it is not known to be stored (handed on) within 2 s. */
@@ -68,75 +82,101 @@ export class RedisPublisher {
   }
 
   async #handOn(name: string, data: Uint8Array, origin: string | null): Promise<null> {
+    const route = this.#routeOf(name);
     const deadlineMs = performance.now() + commandTimeoutMs;
-    const client = await this.#link.whenUp(commandTimeoutMs);
-    if (client === null) throw this.#link.error();
-    try {
-      const envelope = asBuffer(encodeEnvelope(null, origin, data));
-      await before(deadlineMs, client.publish(this.#prefix + name, envelope));
-    } catch (error) {
-      throw this.#giveUpOn(client, error);
-    }
-    return null;
-  }
-
-  async #store(
-    topic: BrokerTopic & { readonly history: NonNullable<BrokerTopic["history"]> },
-    data: Uint8Array,
-    origin: string,
-    idempotencyKey: string | undefined,
-  ): Promise<Position> {
-    const deadlineMs = performance.now() + commandTimeoutMs;
-    const names = {
-      log: `${this.#prefix}log:${topic.name}`,
-      idempotencyKey: `${this.#prefix}idem:${topic.name}:${this.#keyName(idempotencyKey)}`,
-    };
-    const keepIdempotencyMs = idempotencyKey === undefined ? ownKeyKeepMs : callersKeyKeepMs;
-    for (let hasLoaded = false; ;) {
-      const client = await this.#link.whenUp(deadlineMs - performance.now());
-      if (client === null) throw this.#link.error();
+    for (let redirectCount = 0; ; redirectCount++) {
+      const client = await route.link.whenUp(deadlineMs - performance.now());
+      if (client === null) throw route.link.error();
       try {
-        return await before(
-          deadlineMs,
-          callPublish(client, topic, names, { data, origin, keepIdempotencyMs }),
-        );
+        await before(deadlineMs, sendLive(client, route, name, encodeEnvelope(null, origin, data)));
+        return null;
       } catch (error) {
-        const remainingMs = deadlineMs - performance.now();
-        if (failureOf(error) === "library" && !hasLoaded && remainingMs > 0) {
-          hasLoaded = true;
-          await this.#loadLibrary(client, deadlineMs);
-          continue;
-        }
-        const failure = this.#giveUpOn(client, error);
-        if (!failure.retryable || remainingMs <= repeatDelayMs) throw failure;
-        await new Promise((resolve) => setTimeout(resolve, repeatDelayMs));
+        // Redis said that it has not done it: to send it elsewhere is not to send it twice.
+        const mayFollow = failureOf(error) === "elsewhere" && deadlineMs - performance.now() > repeatDelayMs;
+        if (!mayFollow) throw giveUpOn(route.link, client, error);
+        route.link.redirected?.(client, error);
+        if (redirectCount > 0) await pause();
       }
     }
   }
 
-  async #loadLibrary(client: Redis, deadlineMs: number): Promise<void> {
-    try {
-      await before(deadlineMs, ensureLibrary(client));
-    } catch (error) {
-      throw this.#giveUpOn(client, error);
+  async #store(
+    topic: StoredTopic,
+    data: Uint8Array,
+    origin: string,
+    idempotencyKey: string | undefined,
+  ): Promise<Position> {
+    const route = this.#routeOf(topic.name);
+    const { link, prefix } = route;
+    const deadlineMs = performance.now() + commandTimeoutMs;
+    const log = `${prefix}log:${topic.name}`;
+    const ownKey = `${prefix}idem:${topic.name}:${this.#keyName(idempotencyKey)}`;
+    const message = {
+      data,
+      origin,
+      keepIdempotencyMs: idempotencyKey === undefined ? ownKeyKeepMs : callersKeyKeepMs,
+    };
+    /** An attempt's answer was lost: it may have been stored, and only its key tells. */
+    let isUnsure = false;
+    let usesKey = true;
+    let hasLoaded = false;
+    let asked: CommandLink | null = null;
+    for (let redirectCount = 0; ;) {
+      const client: Redis | null = await (asked ?? link).whenUp(deadlineMs - performance.now());
+      if (client === null) throw link.error();
+      try {
+        if (asked !== null) sendAsking(client);
+        const names = { log, idempotencyKey: usesKey ? ownKey : null };
+        const position = await before(deadlineMs, callPublish(client, topic, names, message));
+        if (asked !== null) this.#tellOwner(route, topic.name, position, message);
+        return position;
+      } catch (error) {
+        asked = null;
+        const failure = failureOf(error);
+        const remainingMs = deadlineMs - performance.now();
+        if (failure === "library" && !hasLoaded && remainingMs > 0) {
+          hasLoaded = true;
+          await loadLibrary(link, client, deadlineMs);
+          continue;
+        }
+        if (failure === "elsewhere" && remainingMs > repeatDelayMs) {
+          asked = link.redirected?.(client, error) ?? null;
+          redirectCount++;
+          // Twice is a slot on its way; more often, nodes that do not agree yet.
+          if (redirectCount > 2) await pause();
+          continue;
+        }
+        if (failure === "torn" && usesKey && idempotencyKey === undefined && !isUnsure && remainingMs > 0) {
+          // While a slot is on its way, only commands with one key are served. A key of our own making guards
+          // nothing before an answer was lost.
+          usesKey = false;
+          continue;
+        }
+        const problem = giveUpOn(link, client, error);
+        if (!problem.retryable || remainingMs <= repeatDelayMs) throw problem;
+        if (failure === "connection" || failure === "timeout") {
+          if (!usesKey) throw problem;
+          isUnsure = true;
+        }
+        await pause();
+      }
     }
   }
 
-  /** Turns a command's error into ours, and lets go of a client that is of no use any more. */
-  #giveUpOn(client: Redis, error: unknown): BrokerError {
-    const failure = failureOf(error);
-    if (failure === "timeout") {
-      this.#link.giveUp(client, "Redis does not answer");
-      return new BrokerError("Redis did not answer within 2 s", true, error);
-    }
-    if (failure === "replica") {
-      this.#link.giveUp(client, "this Redis became a replica");
-      return new BrokerError("this Redis is a replica now", true, error);
-    }
-    if (failure === "connection") return new BrokerError("the connection to Redis was cut", true, error);
-    const message = error instanceof Error ? error.message : String(error);
-    if (failure === "busy") return new BrokerError(`Redis cannot take it now: ${message}`, true, error);
-    return new BrokerError(`Redis refused it: ${message}`, false, error);
+  /**
+   * A slot is on its way: the log is at the new node already, the subscribers are still at the old one, and a sharded
+   * message does not go from one to the other. Should it get lost, the subscribers read the log.
+   */
+  #tellOwner(
+    route: PublishRoute,
+    name: string,
+    position: Position,
+    { origin, data }: { readonly origin: string; readonly data: Uint8Array },
+  ): void {
+    const owner = route.link.client;
+    if (owner === null) return;
+    const envelope = encodeEnvelope(position, origin === "" ? null : origin, data);
+    sendLive(owner, route, name, envelope).catch(() => {});
   }
 
   #keyName(idempotencyKey: string | undefined): string {
@@ -147,6 +187,46 @@ export class RedisPublisher {
     // A caller's key may be long and is not ours to show. Too long to meet one of our own.
     return createHash("sha256").update(idempotencyKey).digest("base64url");
   }
+}
+
+function sendLive(
+  client: Redis,
+  { prefix, isSharded }: PublishRoute,
+  name: string,
+  envelope: Uint8Array,
+): Promise<unknown> {
+  const channel = prefix + name;
+  const message = asBuffer(envelope);
+  return isSharded ? client.spublish(channel, message) : client.publish(channel, message);
+}
+
+async function loadLibrary(link: CommandLink, client: Redis, deadlineMs: number): Promise<void> {
+  try {
+    await before(deadlineMs, ensureLibrary(client));
+  } catch (error) {
+    throw giveUpOn(link, client, error);
+  }
+}
+
+/** Turns a command's error into ours, and lets go of a client that is of no use any more. */
+function giveUpOn(link: CommandLink, client: Redis, error: unknown): BrokerError {
+  const failure = failureOf(error);
+  if (failure === "timeout") {
+    link.giveUp(client, "Redis does not answer");
+    return new BrokerError("Redis did not answer within 2 s", true, error);
+  }
+  if (failure === "replica") {
+    link.giveUp(client, "this Redis became a replica");
+    return new BrokerError("this Redis is a replica now", true, error);
+  }
+  if (failure === "connection") return new BrokerError("the connection to Redis was cut", true, error);
+  const message = error instanceof Error ? error.message : String(error);
+  if (failure === "refused") return new BrokerError(`Redis refused it: ${message}`, false, error);
+  return new BrokerError(`Redis cannot take it now: ${message}`, true, error);
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, repeatDelayMs));
 }
 
 /** `promise`, or a timeout at `deadlineMs` (of performance.now). ioredis's own begins anew with each command. */

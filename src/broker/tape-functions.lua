@@ -11,7 +11,7 @@
 -- and so are a position and the entries that belong to it.
 
 -- Servers of different versions share one Redis while they are replaced one by one: the newer library stays.
-local VERSION = 1
+local VERSION = 2
 
 local DEFAULT_SIZE = 300
 local DEFAULT_TTL_MS = 86400000
@@ -57,6 +57,19 @@ local function begin_epoch(key, epoch)
   redis.call('XDEL', key, id)
 end
 
+-- Whether this server is a node of a cluster. Known after the first call: no library can ask while it is loaded.
+local in_cluster
+
+-- In a cluster channel and key carry the hash tag of the topic's partition, `tape:{p17}:`. Without it the message
+-- would be stored where no server looks, and published where nobody listens: a plain PUBLISH reaches no SSUBSCRIBE.
+-- Returns true or false, nil where the tag is missing.
+local function is_sharded(prefix)
+  if string.find(prefix, '{p%d+}:$') then return true end
+  if in_cluster == nil then in_cluster = type(redis.pcall('CLUSTER', 'KEYSLOT', 'a')) == 'number' end
+  if in_cluster then return nil end
+  return false
+end
+
 local function whole_number(text, default, least)
   if text == nil or text == '' then return default end
   local number = tonumber(text)
@@ -66,13 +79,18 @@ end
 
 -- FCALL tape_publish 1 <prefix>log:<topic> JSON [SIZE] [TTL_MS] [ORIGIN] [IDEMPOTENCY_MS] [CHECKED]
 -- FCALL tape_publish 2 <prefix>log:<topic> <idempotency key> JSON ...
--- Appends, publishes to `<prefix><topic>`, returns `epoch-seq`. With an idempotency key that was used within its
+-- Appends, publishes to `<prefix><topic>` (in a cluster by SPUBLISH), returns `epoch-seq`. With an idempotency key that was used within its
 -- time: returns the position of that time and does nothing else. CHECKED = 1: the caller knows that JSON is JSON.
 local function tape_publish(keys, args)
   local key, idempotency_key = keys[1], keys[2]
   if key == nil then return redis.error_reply('ERR tape_publish: the key of the log is missing') end
   local prefix, topic = string.match(key, '^(.*)log:([^:]+)$')
   if topic == nil then return redis.error_reply('ERR tape_publish: the key is <prefix>log:<topic>') end
+  local sharded = is_sharded(prefix)
+  if sharded == nil then
+    return redis.error_reply('ERR tape_publish: in a cluster the key is <prefix>{p<partition>}:log:<topic>, as '
+      .. 'tapecast topic-key prints it')
+  end
   local data = args[1]
   if data == nil then return redis.error_reply('ERR tape_publish: the message is missing') end
   local size = whole_number(args[2], DEFAULT_SIZE, 1)
@@ -116,7 +134,7 @@ local function tape_publish(keys, args)
   end
 
   local sender = origin ~= '' and '~' .. origin or ''
-  redis.call('PUBLISH', prefix .. topic, '@' .. id .. sender .. ' ' .. data)
+  redis.call(sharded and 'SPUBLISH' or 'PUBLISH', prefix .. topic, '@' .. id .. sender .. ' ' .. data)
   return id
 end
 

@@ -42,18 +42,31 @@ export function addTargetOptions(command: Command): Command {
     .addOption(
       new Option("-k, --key <key>", "a publish key of the server (auth.publishKeys)").env("TAPECAST_KEY"),
     )
-    .option("-r, --redis <url>", "publish straight to this Redis instead, such as redis://127.0.0.1:6379")
-    .option("-c, --config <file>", "with --redis: the topics and the prefix of the server's configuration");
+    .option(
+      "-r, --redis <url>",
+      "publish straight to this Redis, or Redis Cluster, instead, such as redis://127.0.0.1:6379",
+    )
+    .option(
+      "-c, --config <file>",
+      "with --redis: the topics, prefix and partitions of the server's configuration",
+    );
 }
 
 /** Connects. With Redis the topic rules are those of `--config`, of the environment, or the defaults. */
 export async function publisherOf(flags: TargetFlags): Promise<Publisher> {
   if (flags.redis === undefined) return new HttpPublisher({ url: flags.url, key: flags.key ?? null });
-  const sets = [`broker.redis.url=${flags.redis}`];
-  const config = loadConfig({ file: flags.config ?? null, env: process.env, sets });
+  const config = configWithRedis(flags.redis, flags.config ?? null);
   // ioredis takes a while to load and most uses do without.
   const { RedisPublisher } = await import("./redis-publisher.ts");
   return RedisPublisher.connect(config);
+}
+
+/** A cluster's nodes to begin with, if the configuration names some, give way to the one that is asked for. */
+function configWithRedis(url: string, file: string | null): Config {
+  const config = loadConfig({ file, env: process.env, sets: [`broker.redis.url=${url}`] });
+  const { redis } = config.broker;
+  if (redis.mode !== "cluster") return config;
+  return { ...config, broker: { ...config.broker, redis: { ...redis, urls: [url] } } };
 }
 
 /** Examples at the end of a command's help, each a command line with what it does. */

@@ -13,6 +13,7 @@ import { addReplayCommand } from "./replay-command.ts";
 import { addServeCommand } from "./serve-command.ts";
 import { addSubscribeCommand } from "./subscribe-command.ts";
 import { addTokenCommand } from "./token-command.ts";
+import { addTopicKeyCommand } from "./topic-key-command.ts";
 
 /** Lines of help are broken here, whatever the terminal: the documents show the same text. */
 const helpColumns = 100;
@@ -36,6 +37,7 @@ export function createProgram(result: RunResult): Command {
   addSubscribeCommand(program, result);
   addReplayCommand(program, result);
   addTokenCommand(program);
+  addTopicKeyCommand(program);
   addCheckConfigCommand(program);
   addPrintConfigCommand(program);
   addDocsCommand(program, result);

@@ -1,8 +1,12 @@
-/** Publishes straight to Redis, the way the server does: with history by the Function, live-only by PUBLISH. */
+/**
+ * Publishes straight to Redis, the way the server does: with history by the Function, live-only by PUBLISH, to a
+ * cluster with the tag of the topic's partition and by SPUBLISH.
+ */
 import { BrokerError } from "../base/errors.ts";
 import { topicProblem, TopicRules } from "../base/topic.ts";
 import type { Broker, BrokerListener } from "../broker/broker.ts";
 import { createRedisBroker } from "../broker/redis-broker.ts";
+import { clusterReason } from "../broker/redis-connection.ts";
 import { type Config, limitNumber, type TopicConfig } from "../config/schema.ts";
 import { CliError, exitCode } from "./exit-code.ts";
 import type { Message, Outcome, Publisher } from "./publisher.ts";
@@ -17,7 +21,7 @@ const silentListener: BrokerListener = {
 
 const silentLog = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore, fatal: ignore };
 
-/** See the file head. The connection keeps the order of what is sent on it. */
+/** See the file head. A connection keeps the order of what is sent on it. */
 export class RedisPublisher implements Publisher {
   readonly batchMessagesMax = 1000;
   readonly batchBytesMax = 4_194_304;
@@ -34,8 +38,15 @@ export class RedisPublisher implements Publisher {
   /** Connects. @param config its `broker.redis`, `topics` and limits. @throws CliError when Redis cannot be had. */
   static async connect(config: Config): Promise<RedisPublisher> {
     const messageBytesMax = limitNumber(config.limits.messageBytesMax);
-    const broker = createRedisBroker({ ...config.broker.redis, messageBytesMax }, silentLog);
+    const options = { ...config.broker.redis, messageBytesMax };
+    let broker = createRedisBroker(options, silentLog);
     await broker.start(silentListener);
+    if (options.mode === "standalone" && broker.status().reason?.endsWith(clusterReason) === true) {
+      // The address of one node was given and nothing else: what it is, Redis itself has said.
+      await broker.stop();
+      broker = createRedisBroker({ ...options, mode: "cluster" }, silentLog);
+      await broker.start(silentListener);
+    }
     const { ready, reason } = broker.status();
     if (!ready) {
       await broker.stop();

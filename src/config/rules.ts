@@ -36,7 +36,7 @@ export const configRules: readonly ConfigRule[] = [
   { needs: ["listen.unixSocket"], check: unixSocketProblems },
   { needs: ["listen.reusePort"], check: reusePortProblems },
   { needs: ["listen.host", "listen.port", "admin.host", "admin.port"], check: sameAddressProblems },
-  { needs: ["broker.redis.mode"], check: clusterProblems },
+  { needs: ["broker.redis.mode", "broker.redis.url", "broker.redis.urls"], check: clusterProblems },
   { needs: ["broker.redis.mode", "broker.redis.urls", "broker.redis.sentinelName"], check: sentinelProblems },
   { needs: ["auth.jwt"], check: jwtProblems },
   { needs: ["topics", "auth.jwt"], check: tokenRuleProblems },
@@ -97,10 +97,20 @@ function sameAddressProblems(config: Config): readonly RuleProblem[] {
   return [{ path: ["admin", "port"], message: "the same address as listen; choose another port" }];
 }
 
+/** A node of a cluster has one database. */
 function clusterProblems(config: Config): readonly RuleProblem[] {
-  if (config.broker.redis.mode !== "cluster") return [];
-  const message = "cluster is not available in this version; standalone or sentinel";
-  return [{ path: ["broker", "redis", "mode"], message }];
+  const { mode, url, urls } = config.broker.redis;
+  if (mode !== "cluster") return [];
+  const seeds =
+    urls.length === 0
+      ? [{ path: ["url"], text: url }]
+      : urls.map((text, index) => ({ path: ["urls", index], text }));
+  return seeds
+    .filter(({ text }) => !["", "/", "/0"].includes(new URL(text).pathname))
+    .map(({ path }) => ({
+      path: ["broker", "redis", ...path],
+      message: "no database but 0 with mode: cluster",
+    }));
 }
 
 function sentinelProblems(config: Config): readonly RuleProblem[] {
@@ -119,8 +129,8 @@ function sentinelProblems(config: Config): readonly RuleProblem[] {
   if (mode === "standalone" && urls.length > 0) {
     problems.push({ path: [...path, "urls"], message: "not used with mode: standalone; set url" });
   }
-  if (mode === "standalone" && sentinelName !== null) {
-    problems.push({ path: [...path, "sentinelName"], message: "not used with mode: standalone" });
+  if (mode !== "sentinel" && sentinelName !== null) {
+    problems.push({ path: [...path, "sentinelName"], message: `not used with mode: ${mode}` });
   }
   return problems;
 }

@@ -64,10 +64,15 @@ const redisSchema = section("Used with `kind: redis` only.", {
       "The server, for `mode: standalone`: `redis://[[user]:password@]host[:port][/db]`; `rediss` for TLS.",
     secret: "url",
   }),
-  urls: z.array(redisUrl, { error: "a list of URLs" }).default([]).meta({
-    description: "The sentinels, for `mode: sentinel`; the nodes to begin with, for `mode: cluster`.",
-    secret: "url",
-  }),
+  urls: z
+    .array(redisUrl, { error: "a list of URLs" })
+    .default([])
+    .meta({
+      description:
+        "The sentinels, for `mode: sentinel`; the nodes to begin with, for `mode: cluster` (with none, `url` is the one; " +
+        "the first one's user, password and scheme are those of all nodes).",
+      secret: "url",
+    }),
   sentinelName: optionalText({
     description: "Name of the master that the sentinels watch, for `mode: sentinel`.",
   }),
@@ -76,7 +81,15 @@ const redisSchema = section("Used with `kind: redis` only.", {
     .regex(/^[^\s{}*?[\]\\]*$/u, { error: "without spaces and without any of { } * ? [ ] \\" })
     .default("tape:")
     .meta({ description: "Before every channel and key: topic `a.b` is channel `tape:a.b`." }),
-  mode: choice(["standalone", "sentinel", "cluster"], "standalone", { description: "How Redis is set up." }),
+  mode: choice(["standalone", "sentinel", "cluster"], "standalone", {
+    description: "How Redis is set up. `cluster` uses sharded channels; see docs/REDIS.md.",
+  }),
+  partitions: integer(1, 16_384, 256, {
+    description:
+      "For `mode: cluster`: topics are hashed onto so many hash tags, which the masters share. The same on every " +
+      "server and for the life of the data: with another number every topic is somewhere else.",
+    unit: "partitions",
+  }),
 });
 
 const brokerSchema = section("What carries publications from publishers to all workers.", {

@@ -205,7 +205,13 @@ describe("what is kept in Redis", () => {
   });
 
   it("the log of an open topic is touched, whether it has entries or not", async () => {
-    const options = { url: redisUrl(), urls: [], sentinelName: null, mode: "standalone" } as const;
+    const options = {
+      url: redisUrl(),
+      urls: [],
+      sentinelName: null,
+      mode: "standalone",
+      partitions: 256,
+    } as const;
     const own = { prefix: world.prefix, messageBytesMax: 1000 };
     const commands = new RedisCommands(
       clientOptions({ ...options, ...own }, "test"),
@@ -216,12 +222,12 @@ describe("what is kept in Redis", () => {
     await commands.start();
     const client = world.client();
     const log = `${world.prefix}log:chat.a`;
-    await commands.read("chat.a", { mode: "newest", since: null, limit: 1, ttlMs: 0 });
-    commands.keepLog(chat);
+    await commands.read(log, { mode: "newest", since: null, limit: 1, ttlMs: 0 });
+    commands.keepLog(log);
     await client.pexpire(log, 5000);
     await commands.touchLogs();
     expect(await client.pttl(log)).toBeGreaterThan(110_000);
-    commands.forgetLog("chat.a");
+    commands.forgetLog(log);
     await client.pexpire(log, 5000);
     await commands.touchLogs();
     expect(await client.pttl(log)).toBeLessThanOrEqual(5000);
@@ -273,8 +279,7 @@ describe("starting where Redis is not as it should be", () => {
     await expect(worker.broker.publish(chat, bytes("1"), {})).rejects.toMatchObject({ retryable: true });
   });
 
-  it("refuses cluster mode for now, with BrokerError", () => {
-    expect(() => world.makeBroker({ mode: "cluster" })).toThrow(BrokerError);
+  it("refuses a URL that is none, with BrokerError", () => {
     expect(() => world.makeBroker({ url: "not a url" })).toThrow(BrokerError);
   });
 
@@ -283,6 +288,11 @@ describe("starting where Redis is not as it should be", () => {
     ["a replica", "redis_version:7.2.0\r\nrole:slave\r\n", /replica/],
     ["loading", "redis_version:7.2.0\r\nrole:master\r\nloading:1\r\n", /loading/],
     ["something else", "hello\r\n", /Redis unknown is too old/],
+    [
+      "a node of a cluster",
+      "redis_version:7.2.0\r\nredis_mode:cluster\r\nrole:master\r\n",
+      /node of a Redis Cluster: broker\.redis\.mode: cluster is needed/,
+    ],
   ];
   for (const [name, info, reason] of answers) {
     it(`a server that is ${name}`, async () => {

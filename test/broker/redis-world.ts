@@ -47,6 +47,7 @@ export class RedisWorld {
         sentinelName: null,
         prefix: this.prefix,
         mode: "standalone",
+        partitions: 256,
         messageBytesMax: 65_536,
         ...options,
       },

@@ -59,7 +59,23 @@ describe("a wrong file", () => {
     ["broker of no kind", "broker: { kind: kafka }", ["broker.kind"]],
     ["redis over http", 'broker: { redis: { url: "http://localhost" } }', ["broker.redis.url"]],
     ["redis prefix with a brace", 'broker: { redis: { prefix: "a{b}" } }', ["broker.redis.prefix"]],
-    ["cluster", "broker: { redis: { mode: cluster } }", ["broker.redis.mode"]],
+    [
+      "cluster with a database",
+      'broker: { redis: { mode: cluster, url: "redis://a/1" } }',
+      ["broker.redis.url"],
+    ],
+    [
+      "cluster with a database in one of its nodes",
+      'broker: { redis: { mode: cluster, urls: ["redis://a/0", "redis://b/2"] } }',
+      ["broker.redis.urls[1]"],
+    ],
+    [
+      "cluster with a sentinel",
+      "broker: { redis: { mode: cluster, sentinelName: m } }",
+      ["broker.redis.sentinelName"],
+    ],
+    ["no partitions", "broker: { redis: { partitions: 0 } }", ["broker.redis.partitions"]],
+    ["more partitions than slots", "broker: { redis: { partitions: 16385 } }", ["broker.redis.partitions"]],
     [
       "sentinel without anything",
       "broker: { redis: { mode: sentinel } }",
@@ -210,7 +226,7 @@ describe("a wrong file", () => {
 
   it("is told all its problems at once, those between options too", () => {
     const yaml =
-      "listen: { port: 0x1ffff }\nworkers: no\nbroker: { redis: { mode: cluster, url: 5 } }\nauth: { required: true }\nx: 1";
+      "listen: { port: 0x1ffff }\nworkers: no\nbroker: { redis: { mode: clutser, url: 5 } }\nauth: { required: true }\nx: 1";
     expect(pathsOf(yaml)).toEqual([
       "auth.required",
       "broker.redis.mode",
