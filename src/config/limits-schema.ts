@@ -29,6 +29,11 @@ export const limitsSchema = z
         description: "Time for a request head to arrive.",
         unit: "milliseconds",
       }),
+      messageTimeoutMs: limit(10, timerMsMax, 60_000, {
+        description:
+          "Time for a message to arrive, from its first byte to its last; a slower one closes the connection with 1008.",
+        unit: "milliseconds",
+      }),
       topicsPerConnectionMax: limit(1, 1_000_000, 1024, {
         description: "Topics that one connection may have.",
         unit: "topics",
@@ -76,6 +81,11 @@ export const limitsSchema = z
       pendingAgeMsMax: limit(10, timerMsMax, 10_000, {
         description: "Time since the kernel last took any of them; more closes the connection with 4001.",
         unit: "milliseconds",
+      }),
+      pendingBytesTotalMax: limit(1024, 1_099_511_627_776, 536_870_912, {
+        description:
+          "`pendingBytesMax` for all connections of a worker together; more ends those that have been waiting longest.",
+        unit: "bytes",
       }),
     },
     { error: "a section with keys of its own" },

@@ -21,6 +21,10 @@ export class ConnectionCounters {
   pingsOut = 0;
   /** Times that the kernel did not take a whole write at once. */
   pended = 0;
+  /** Gauge: bytes given to sockets and, when we last looked, not taken by the kernel. */
+  pendingBytes = 0;
+  /** Connections ended because all pending bytes together were too many. */
+  shed = 0;
   /** Ended connections by reason, every reason of the closed list present. */
   readonly closed = new Map<CloseReason, number>(closeReasons.map((reason) => [reason, 0]));
 }

@@ -17,6 +17,8 @@ export interface ConnectionOptions extends MessageReaderOptions {
   readonly heartbeatIntervalMs: number | null;
   /** Nothing at all came in for so long after the ping: closes with 4002. */
   readonly heartbeatTimeoutMs: number;
+  /** A message that began so long ago and is not whole closes with 1008. */
+  readonly messageTimeoutMs: number | null;
   readonly controlFramesPerSecMax: number | null;
   readonly inboundMessagesPerSecMax: number | null;
   /** Wire bytes, and of a compressed message what came out of it. */

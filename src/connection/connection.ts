@@ -23,6 +23,7 @@ import { closeReasonOf, ownCloseCode } from "./close-reason.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 import type { ConnectionHandler, ConnectionOptions } from "./connection-options.ts";
 import { InboundBudget } from "./inbound-budget.ts";
+import type { PendingTotal, Sheddable } from "./pending-total.ts";
 import { ownSocket, type SocketOwner } from "./socket-owner.ts";
 import { writeProgress } from "./write-progress.ts";
 
@@ -31,6 +32,7 @@ export interface ConnectionsShared {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly counters: ConnectionCounters;
+  readonly pending: PendingTotal;
   /** The socket of `connection` is gone. */
   forget(connection: Connection): void;
 }
@@ -53,7 +55,7 @@ const nothing = Buffer.alloc(0);
 const pingFrame = encodeFrame(opcode.ping, nothing);
 
 /** One per upgraded socket, made by `Connections.adopt`. */
-export class Connection extends WheelEntry implements MessageSink, SocketOwner {
+export class Connection extends WheelEntry implements MessageSink, SocketOwner, Sheddable {
   /** 22 characters of base64url, 128 random bits. */
   readonly id: string;
   readonly #shared: ConnectionsShared;
@@ -74,6 +76,10 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
   #heardMs: number;
   /** -1 while no ping waits for an answer. */
   #pingedMs = -1;
+  /** When the message that is arriving began; -1 between messages. */
+  #messageMs = -1;
+  /** For `PendingTotal`. */
+  countedBytes = 0;
   #progressMs = 0;
   #progress = 0;
 
@@ -180,6 +186,15 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     this.#destroy();
   }
 
+  /** For `PendingTotal`: ends at once, with all that is pending. The peer, who reads nothing, sees a reset. */
+  shed(): void {
+    if (this.#state === closed) return;
+    this.#report(ownCloseCode.slowConsumer, true);
+    this.#reader.stop();
+    this.#state = lingering;
+    this.#destroy();
+  }
+
   /** Stops reading, so that the peer feels our pace. What was already read (at most two chunks) still comes. */
   pauseReading(): void {
     if (this.#state !== open || this.#isPaused) return;
@@ -192,6 +207,8 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#heardMs = Math.trunc(this.#shared.clock.nowMs());
+    // Only the time in which we read is the peer's.
+    if (this.#messageMs >= 0) this.#messageMs = this.#heardMs;
     this.#socket.resume();
     if (this.#state === open) this.#watch();
   }
@@ -208,6 +225,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     this.#budget ??= new InboundBudget(this.#options, nowMs);
     if (!this.#budget.takeBytes(chunk.length, nowMs) && this.#state === open) this.#failFlood();
     this.#reader.push(chunk);
+    this.#watchMessage(nowMs);
   }
 
   /** For the socket. RFC 6455 §7.1.5: without a close frame "the WebSocket Connection Close Code is 1006". */
@@ -225,11 +243,13 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     this.#reader.stop();
     this.#pong = null;
     this.#shared.wheel.cancel(this);
+    this.#shared.pending.forget(this);
     this.#shared.forget(this);
   }
 
   /** For the codec. */
   onMessage(isText: boolean, payload: Uint8Array): void {
+    this.#messageMs = -1;
     if (this.#state !== open) return;
     this.#shared.counters.messagesIn += 1;
     if (!this.#takeMessage(payload.length)) this.#failFlood();
@@ -282,7 +302,13 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
       this.#fail(ownCloseCode.slowConsumer, "slow_consumer", slowLingerMs);
       return;
     }
-    const { heartbeatIntervalMs, heartbeatTimeoutMs } = this.#options;
+    const { heartbeatIntervalMs, heartbeatTimeoutMs, messageTimeoutMs } = this.#options;
+    if (messageTimeoutMs !== null && this.#messageMs >= 0 && !this.#isPaused) {
+      if (nowMs - this.#messageMs >= messageTimeoutMs) {
+        this.#fail(closeCode.policyViolation, "message_timeout", lingerMs);
+        return;
+      }
+    }
     if (heartbeatIntervalMs !== null && !this.#isPaused) {
       if (this.#pingedMs >= 0 && nowMs - this.#pingedMs >= heartbeatTimeoutMs) {
         // A peer that says nothing will not answer a close frame either.
@@ -301,16 +327,30 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
 
   /** Schedules the next look at the clock. Reads move no deadline: a look that comes too early just looks again. */
   #watch(): void {
-    const { heartbeatIntervalMs, heartbeatTimeoutMs, pendingAgeMsMax } = this.#options;
+    const { heartbeatIntervalMs, heartbeatTimeoutMs, messageTimeoutMs, pendingAgeMsMax } = this.#options;
     const nowMs = this.#shared.clock.nowMs();
     let dueMs = Number.POSITIVE_INFINITY;
     if (heartbeatIntervalMs !== null && !this.#isPaused) {
       dueMs = this.#pingedMs < 0 ? this.#heardMs + heartbeatIntervalMs : this.#pingedMs + heartbeatTimeoutMs;
     }
+    if (messageTimeoutMs !== null && this.#messageMs >= 0 && !this.#isPaused) {
+      dueMs = Math.min(dueMs, this.#messageMs + messageTimeoutMs);
+    }
     // Looked at four times within the age, so that a reader that stops after a while is found soon after its age.
     if (this.#isPending && pendingAgeMsMax !== null) dueMs = Math.min(dueMs, nowMs + pendingAgeMsMax / 4);
     if (dueMs === Number.POSITIVE_INFINITY) this.#shared.wheel.cancel(this);
     else this.#shared.wheel.schedule(this, dueMs - nowMs);
+  }
+
+  /** A message that is not whole when a read ends has a deadline, however steadily it dribbles in. */
+  #watchMessage(nowMs: number): void {
+    if (!this.#reader.isMidMessage) {
+      this.#messageMs = -1;
+      return;
+    }
+    if (this.#messageMs >= 0 || this.#options.messageTimeoutMs === null) return;
+    this.#messageMs = nowMs;
+    if (this.#state === open) this.#watch();
   }
 
   /** Whether the kernel has taken nothing for too long. */
@@ -349,6 +389,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
     if (pendingBytesMax !== null && pendingBytes > pendingBytesMax) {
       this.#fail(ownCloseCode.slowConsumer, "slow_consumer", slowLingerMs);
     } else if (!this.#isPending) this.#pend();
+    this.#shared.pending.count(this, pendingBytes);
     return false;
   }
 
@@ -384,6 +425,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner {
       return;
     }
     this.#isPending = false;
+    this.#shared.pending.forget(this);
     const pong = this.#pong;
     this.#pong = null;
     if (pong !== null && !this.#give(pong)) return;

@@ -9,6 +9,7 @@ import { TimerWheel } from "../base/timer-wheel.ts";
 import { ConnectionCounters } from "./connection-counters.ts";
 import { ConnectionIds } from "./connection-ids.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
+import { PendingTotal } from "./pending-total.ts";
 import { Connection, type ConnectionsShared } from "./connection.ts";
 
 /** One per worker. Nothing has a deadline before `start`. */
@@ -16,13 +17,16 @@ export class Connections implements ConnectionsShared {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly counters = new ConnectionCounters();
+  readonly pending: PendingTotal;
   readonly #ids = new ConnectionIds();
   readonly #all = new Set<Connection>();
   readonly #turnWheel: () => void;
   #interval: NodeJS.Timeout | null = null;
 
-  constructor(clock: Clock = systemClock) {
+  /** @param pendingBytesTotalMax what all connections together may have pending. */
+  constructor(clock: Clock = systemClock, pendingBytesTotalMax = Number.POSITIVE_INFINITY) {
     this.clock = clock;
+    this.pending = new PendingTotal(pendingBytesTotalMax, this.counters);
     this.wheel = new TimerWheel(clock);
     this.#turnWheel = () => this.wheel.advance(this.clock.nowMs());
   }

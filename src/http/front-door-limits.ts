@@ -6,6 +6,8 @@ import type { Refusal } from "../handshake/refusal.ts";
 
 /** `null` is no limit; all are per worker. */
 export interface FrontDoorLimitOptions {
+  /** Sockets of every kind that the process can have open. */
+  readonly socketsMax: number | null;
   /** Upgraded connections. */
   readonly connectionsMax: number | null;
   readonly connectionsPerAddressMax: number | null;
@@ -50,6 +52,12 @@ export class FrontDoorLimits {
   isCrowded(sockets: number): boolean {
     const { connectionsMax } = this.#options;
     return connectionsMax !== null && sockets >= connectionsMax + socketHeadroom;
+  }
+
+  /** Whether the process has no files left for one socket more. */
+  isOutOfFiles(sockets: number): boolean {
+    const { socketsMax } = this.#options;
+    return socketsMax !== null && sockets >= socketsMax;
   }
 
   /** Counts a handshake; the refusal if it is one too many. */

@@ -54,6 +54,15 @@ const draining: Refusal = {
   headers: { "Retry-After": "1" },
 };
 
+const outOfFiles: Refusal = {
+  status: 503,
+  reason: "sockets",
+  message: "this server has as many sockets as the system gives it; try again later",
+  headers: { "Retry-After": "5" },
+};
+/** Sockets that may be on their way out with that answer; the files come out of the process's reserve. */
+const farewellsMax = 32;
+
 /** One per worker. */
 export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   readonly counters = new FrontDoorCounters();
@@ -212,6 +221,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       ALPNProtocols: ["http/1.1"],
     });
     server.on("connection", (socket: Socket) => {
+      if (this.#limits.isOutOfFiles(this.#tlsSockets.size - farewellsMax)) return this.#cut(socket);
       this.#tlsSockets.add(socket);
       socket.once("close", () => this.#tlsSockets.delete(socket));
     });
@@ -224,12 +234,26 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#closed.push(new Promise((resolve) => server.once("close", resolve)));
     server.on(event, (socket: Socket) => {
       this.counters.accepted += 1;
-      const sockets = this.#connections.counters.open + this.counters.waiting + this.counters.httpOpen;
-      if (!this.#limits.isCrowded(sockets)) return this.#wait(new HeadReader(socket, this));
-      this.counters.refuse("sockets");
-      socket.destroy();
+      const sockets = this.#sockets();
+      if (this.#limits.isOutOfFiles(sockets - farewellsMax)) return this.#cut(socket);
+      // Without having read its request: whatever it asks, the answer is the same.
+      if (this.#limits.isOutOfFiles(sockets)) return this.refuse(socket, outOfFiles);
+      if (this.#limits.isCrowded(sockets)) return this.#cut(socket);
+      this.#wait(new HeadReader(socket, this));
     });
     return server;
+  }
+
+  /** All of them, those in a TLS handshake included. */
+  #sockets(): number {
+    const { open } = this.#connections.counters;
+    return Math.max(this.#tlsSockets.size, open + this.counters.waiting + this.counters.httpOpen);
+  }
+
+  /** Ends a socket that is one too many without a word. */
+  #cut(socket: Socket): void {
+    this.counters.refuse("sockets");
+    socket.destroy();
   }
 
   /** A good handshake: everything that may still refuse it, the cheapest first, before anything is hashed. */

@@ -129,6 +129,18 @@ export const workerCatalogue = {
     labels: [],
     help: "Writes that the kernel did not take whole at once: the reader is slower than we are.",
   },
+  pendingBytes: {
+    name: "tapecast_pending_bytes",
+    type: "gauge",
+    labels: [],
+    help: "Bytes given to the sockets of all connections and not taken by the kernel when each was last looked at.",
+  },
+  connectionsShed: {
+    name: "tapecast_connections_shed_total",
+    type: "counter",
+    labels: [],
+    help: "WebSocket connections ended because `limits.pendingBytesTotalMax` was reached; part of the reason `slow_consumer`.",
+  },
   socketsAccepted: {
     name: "tapecast_sockets_accepted_total",
     type: "counter",

@@ -26,6 +26,8 @@ export interface ConnectionSources {
   readonly bytesOut: number;
   readonly pingsIn: number;
   readonly pended: number;
+  readonly pendingBytes: number;
+  readonly shed: number;
   readonly deflateAgreed: number;
 }
 
@@ -198,6 +200,8 @@ function connectionReadings(sources: WorkerSources) {
     socketReads: () => sources.connections().reads,
     socketWrites: () => sources.connections().writes,
     socketWritesPended: () => sources.connections().pended,
+    pendingBytes: () => sources.connections().pendingBytes,
+    connectionsShed: () => sources.connections().shed,
   };
 }
 

@@ -169,6 +169,7 @@ function baseOptions(config: Config): Omit<ConnectionOptions, "messageBytesMax">
     pendingAgeMsMax: limits.pendingAgeMsMax,
     heartbeatIntervalMs: heartbeat.intervalMs,
     heartbeatTimeoutMs: heartbeat.timeoutMs,
+    messageTimeoutMs: limits.messageTimeoutMs,
     controlFramesPerSecMax: limits.controlFramesPerSecMax,
     inboundMessagesPerSecMax: limits.inboundMessagesPerSecMax,
     inboundBytesPerSecMax: limits.inboundBytesPerSecMax,

@@ -12,7 +12,7 @@ import { PublishKeys } from "../auth/publish-keys.ts";
 import { deflateCounters } from "../codec/deflate-counters.ts";
 import { systemClock } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
+import { RateLimitedLog, type Log } from "../base/log.ts";
 import type { Broker, BrokerListener, BrokerStatus } from "../broker/broker.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
@@ -26,6 +26,7 @@ import { TopicAccess } from "../session/topic-access.ts";
 import { closePaced, sleep } from "./drain.ts";
 import { createRouter, type SessionBook } from "./endpoints.ts";
 import { HubPacer } from "./hub-pacer.ts";
+import { socketsMax } from "./open-files.ts";
 import { RuleFigures } from "./rule-figures.ts";
 import { WorkerHttpBackend } from "./worker-http-backend.ts";
 
@@ -49,7 +50,7 @@ const catchUpBytesMax = 262_144;
 export class Worker {
   readonly #config: Config;
   readonly #parts: WorkerParts;
-  readonly #connections = new Connections();
+  readonly #connections: Connections;
   readonly #sessions: SessionBook = new Map();
   readonly #sessionCounters = new SessionCounters();
   readonly #pacer: HubPacer;
@@ -69,12 +70,13 @@ export class Worker {
       auth: parts.auth,
       status: () => worker.status(),
     });
+    const peerLog = new RateLimitedLog(parts.log, systemClock);
     const http = await createHttpApi(backend, {
       messageBytesMax: limitNumber(config.limits.messageBytesMax),
       headBytesMax: config.limits.headBytesMax ?? 1_048_576,
       headTimeoutMs: config.limits.headTimeoutMs ?? 60_000,
       version: parts.version,
-      onError: (error, route) => parts.log.error({ err: error, route }, "an HTTP request failed"),
+      onError: (error, route) => peerLog.error({ err: error, route }, "an HTTP request failed"),
     });
     const worker = new Worker(config, parts, topics, http);
     return worker;
@@ -84,6 +86,7 @@ export class Worker {
     this.#config = config;
     this.#parts = parts;
     this.#http = http;
+    this.#connections = new Connections(systemClock, limitNumber(config.limits.pendingBytesTotalMax));
     this.#rules = new RuleFigures(config.topics);
     const { broker } = parts;
     this.#pacer = new HubPacer(systemClock, config.flush.windowMsMax);
@@ -177,6 +180,7 @@ export class Worker {
   #sessionServices(topics: TopicAccess): SessionServices {
     const { limits, heartbeat } = this.#config;
     const { broker, auth, log } = this.#parts;
+    const peerLog = new RateLimitedLog(log, systemClock);
     return {
       hub: this.#hub,
       broker,
@@ -192,7 +196,7 @@ export class Worker {
       },
       heartbeatMs: heartbeat.intervalMs,
       counters: this.#sessionCounters,
-      onUnexpected: (error) => log.error({ err: error }, "a session failed in an unexpected way"),
+      onUnexpected: (error) => peerLog.error({ err: error }, "a session failed in an unexpected way"),
     };
   }
 }
@@ -214,6 +218,7 @@ function doorOptions(config: Config): ConstructorParameters<typeof FrontDoor>[0]
     allowedOrigins: auth.allowedOrigins,
     headBytesMax: limitNumber(limits.headBytesMax),
     headTimeoutMs: limitNumber(limits.headTimeoutMs),
+    socketsMax: socketsMax(),
     connectionsMax: limits.connectionsMax,
     connectionsPerAddressMax: limits.connectionsPerAddressMax,
     handshakesPerSecMax: limits.handshakesPerSecMax,

@@ -66,12 +66,14 @@ describe("the documents", () => {
       echoMessageBytesMax: 16_777_216,
       fragmentsPerMessageMax: 1024,
       echoFragmentBytesMin: 64,
+      messageTimeoutMs: 60_000,
       controlFramesPerSecMax: 20,
       inboundMessagesPerSecMax: 100,
       inboundBytesPerSecMax: 1_048_576,
       clientPublishesPerSecMax: 5,
       pendingBytesMax: 1_048_576,
       pendingAgeMsMax: 10_000,
+      pendingBytesTotalMax: 536_870_912,
     });
     expect(heartbeat).toEqual({ intervalMs: 25_000, timeoutMs: 8000 });
     expect(flush).toEqual({ windowMsMax: 20, ringMessagesMax: 256 });

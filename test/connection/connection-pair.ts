@@ -25,6 +25,7 @@ export const unlimited: ConnectionOptions = {
   pendingAgeMsMax: null,
   heartbeatIntervalMs: null,
   heartbeatTimeoutMs: 8000,
+  messageTimeoutMs: null,
   controlFramesPerSecMax: null,
   inboundMessagesPerSecMax: null,
   inboundBytesPerSecMax: null,

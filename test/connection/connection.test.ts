@@ -352,6 +352,62 @@ describe("floods are closed with 4505 (FR20)", () => {
   });
 });
 
+describe("messageTimeoutMs: a message has a deadline, whole or in pieces (FR7)", () => {
+  afterEach(() => pair.end());
+  const frame = encodeMaskedFrame(opcode.text, Buffer.alloc(1000, "x"), 7);
+
+  it.each([
+    { row: "the header alone", first: frame.subarray(0, 8), dribbles: false },
+    { row: "a byte now and then", first: frame.subarray(0, 9), dribbles: true },
+    { row: "a first fragment", first: Buffer.from([0x01, 0x80, 0, 0, 0, 0]), dribbles: false },
+  ])("$row, and then not the rest: 1008 at the deadline and not before", async ({ first, dribbles }) => {
+    pair = await connectPair({ messageTimeoutMs: 3000 });
+    pair.peer.send(first);
+    await settle();
+    pair.advance(2900);
+    if (dribbles) {
+      pair.peer.send(frame.subarray(9, 10));
+      await settle();
+    }
+    expect(pair.notes.calls).toEqual([]);
+    pair.advance(200);
+    await settle();
+    expect(pair.peer.events).toEqual([{ kind: "close", code: 1008, text: "message_timeout" }]);
+    expect(pair.notes.closed).toEqual({ code: 1008, reason: "policy_violation" });
+  });
+
+  it("a message in time ends the deadline; one that follows in the same packet has its own", async () => {
+    pair = await connectPair({ messageTimeoutMs: 3000 });
+    pair.peer.send(frame.subarray(0, 500));
+    await settle();
+    pair.advance(2900);
+    pair.peer.send(Buffer.concat([frame.subarray(500), frame.subarray(0, 10)]));
+    await settle();
+    pair.advance(2900);
+    expect(pair.notes.calls).toHaveLength(1);
+    pair.peer.send(frame.subarray(10));
+    await settle();
+    pair.advance(60_000);
+    expect(pair.notes.calls).toHaveLength(2);
+    expect(pair.notes.closed).toBeNull();
+  });
+
+  it("time in which we do not read is not the peer's", async () => {
+    pair = await connectPair({ messageTimeoutMs: 3000 });
+    pair.peer.send(frame.subarray(0, 500));
+    await settle();
+    pair.connection.pauseReading();
+    pair.advance(60_000);
+    pair.connection.resumeReading();
+    pair.advance(2900);
+    expect(pair.notes.closed).toBeNull();
+    pair.advance(200);
+    expect(pair.peer.events).toBeDefined();
+    await settle();
+    expect(pair.notes.closed).toMatchObject({ code: 1008 });
+  });
+});
+
 describe("names and labels", () => {
   it("draws ids of 22 characters, none twice", () => {
     const ids = new ConnectionIds();

@@ -46,6 +46,7 @@ const defaults: FrontDoorOptions = {
   connectionsMax: null,
   connectionsPerAddressMax: null,
   handshakesPerSecMax: null,
+  socketsMax: null,
 };
 
 /** /ws and /echo echo; /ws checks Origin; everything else is 404. */

@@ -71,6 +71,22 @@ describe("limits of the front door", () => {
     for (const peer of [...peers, last]) peer.socket.destroy();
     await eventually(() => open.door.counters.waiting === 0);
   });
+
+  it("out of files: 503 without reading, cut when even that is too much, and again when there is room (RS6)", async () => {
+    open = await openDoor({ socketsMax: 3 });
+    const peers = await Promise.all([1, 2, 3].map(() => RawPeer.upgrade(open.where)));
+    const refused = await Promise.all(Array.from({ length: 32 }, () => RawPeer.connect(open.where)));
+    for (const peer of refused) await peer.until(() => peer.isEnded);
+    expect(refused.map((peer) => peer.text.slice(0, 12))).toEqual(refused.map(() => "HTTP/1.1 503"));
+    expect(refused[0]?.text).toMatch(/\r\nRetry-After: 5\r\n[^]*"sockets"/);
+    const cut = await RawPeer.connect(open.where);
+    await cut.until(() => cut.isEnded || cut.isClosed);
+    expect(cut.text).toBe("");
+    expect(open.refused("sockets")).toBe(33);
+    for (const peer of [...refused, cut, ...peers]) peer.socket.destroy();
+    await eventually(() => open.connections.counters.open === 0 && open.door.counters.waiting === 0);
+    expect(await refusal()).toMatch(/^HTTP\/1\.1 101 /);
+  });
 });
 
 describe("deadlines", () => {
