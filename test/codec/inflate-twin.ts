@@ -9,6 +9,8 @@ export interface TwinInflated {
   readonly isTooBig: boolean;
   readonly isCorrupt: boolean;
   readonly hasTooManyFinalBlocks: boolean;
+  /** How far back the message reaches: a smaller window could not inflate it. */
+  readonly longestDistance: number;
 }
 
 const lengthBases = [
@@ -38,6 +40,7 @@ class Inflater {
   readonly #input: Uint8Array;
   #bit = 0;
   readonly output: number[] = [];
+  longestDistance = 0;
   /** Where the present stream's output begins: nothing before it can be referred to. */
   #streamStart = 0;
 
@@ -125,6 +128,7 @@ class Inflater {
       if (distanceBase === undefined) throw new Corrupt();
       const distance = distanceBase + this.#bits(Math.max(0, (distanceSymbol >> 1) - 1));
       if (distance > this.output.length - this.#streamStart) throw new Corrupt();
+      this.longestDistance = Math.max(this.longestDistance, distance);
       for (let index = 0; index < length; index += 1)
         this.output.push(this.output[this.output.length - distance]!);
     }
@@ -197,5 +201,7 @@ export function inflateTwin(
     isCorrupt = true;
   }
   const isTooBig = inflater.output.length > outputBytesMax;
-  return { output: Buffer.from(inflater.output), isTooBig, isCorrupt, hasTooManyFinalBlocks };
+  const { longestDistance } = inflater;
+  const output = Buffer.from(inflater.output);
+  return { output, isTooBig, isCorrupt, hasTooManyFinalBlocks, longestDistance };
 }
