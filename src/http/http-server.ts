@@ -18,6 +18,8 @@ export const headerLinesMax = 128;
  * four times as long as it may.
  */
 const timeoutCheckMs = 1000;
+/** How long the sender of what is no request may go on sending before the connection is destroyed. */
+const lingerMs = 1000;
 
 /** Longer than the 60 s after which common load balancers drop an idle connection, so that they close first. */
 const keepAliveTimeoutMs = 65_000;
@@ -60,6 +62,8 @@ export function hasTooManyHeaders(request: http.IncomingMessage): boolean {
  * written by hand.
  */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  // Answered already: what comes behind is thrown away.
+  if (socket.writableEnded && !socket.destroyed && error.code !== "ECONNRESET") return;
   if (error.code === "ECONNRESET" || socket.destroyed || !socket.writable) {
     socket.destroy();
     return;
@@ -73,8 +77,13 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     "connection: close",
     ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
   ];
-  // RFC 9112 §9.6: end, then destroy, so that the answer is not lost to a reset.
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  // RFC 9112 §9.6: "If a server performs an immediate close of a TCP connection, there is a significant risk that the
+  // client will not be able to read the last HTTP response": it may still be sending. So we read on for a while.
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once("end", () => socket.destroy());
+  socket.once("close", () => clearTimeout(timer));
+  socket.resume();
 }
 
 function clientErrorAnswer(code: string): [number, HttpErrorCode, string] {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   ask,
@@ -141,6 +142,23 @@ describe("what is not HTTP is answered and cut", () => {
   it("counts them", async () => {
     await raw("hello\r\n\r\n");
     expect(harness.api.counters.clientErrors).toBe(1);
+  });
+
+  it("answers who is still sending what is no request, and lets go of a peer that never ends", async () => {
+    const socket = connect({ port: harness.port, host: "127.0.0.1" });
+    await once(socket, "connect");
+    socket.setNoDelay(true);
+    // Byte by byte and deaf in between: a server that is gone by then resets, and the answer is lost.
+    socket.pause();
+    for (const byte of "get /") {
+      socket.write(byte);
+      await delay(50);
+    }
+    const [first] = (await Promise.all([once(socket, "data"), socket.resume()]))[0] as [Buffer];
+    expect(first.toString()).toMatch(/^HTTP\/1\.1 400 /);
+    const startMs = performance.now();
+    await once(socket, "close");
+    expect(performance.now() - startMs).toBeLessThan(5000);
   });
 
   it("survives peers that vanish at every step", async () => {
