@@ -154,7 +154,9 @@ describe("what is not HTTP is answered and cut", () => {
       socket.write(byte);
       await delay(50);
     }
-    const [first] = (await Promise.all([once(socket, "data"), socket.resume()]))[0] as [Buffer];
+    const answered = once(socket, "data") as Promise<[Buffer]>;
+    socket.resume();
+    const [first] = await answered;
     expect(first.toString()).toMatch(/^HTTP\/1\.1 400 /);
     const startMs = performance.now();
     await once(socket, "close");

@@ -104,10 +104,13 @@ async function servePage(task: Task): Promise<{ url: string; report: Promise<Rep
 
 /** Runs in the page: it knows nothing but its argument. */
 async function talkInPage(task: Task & { text: string; size: number; silenceMs: number; data: unknown }) {
+  // What is outside of this function does not exist in the page.
+  // oxlint-disable-next-line unicorn/consistent-function-scoping
   const open = async (url: string) => {
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     const came: unknown[] = [];
+    // oxlint-disable-next-line unicorn/consistent-function-scoping
     let wake = (): void => undefined;
     socket.addEventListener("message", (event) => {
       came.push(event.data);
