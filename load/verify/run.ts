@@ -41,8 +41,6 @@ export interface RunOutcome {
 const deliveries: readonly VerifiedTopic["delivery"][] = ["every", "latest", "every", "sample"];
 /** No fault in the first and the last seconds. */
 const quietMs = 2000;
-/** After a fault every client is waited for at most this long. */
-const backMsMax = 20_000;
 /** After the last answer everything has this long to arrive. */
 const settleMsMax = 30_000;
 /** For the control: what has not come by then never does. */
@@ -143,7 +141,7 @@ async function doFaults(
     const beganMs = performance.now();
     if (fault !== undefined) {
       try {
-        progress.note(await doFault(fault, world, Math.round((beganMs - startMs) / 1000)));
+        progress.note(await doFault(plan, fault, world, Math.round((beganMs - startMs) / 1000)));
       } catch (error) {
         const problem = `${fault.name}: ${error instanceof Error ? error.message : String(error)}`;
         problems.push(problem);
@@ -157,7 +155,12 @@ async function doFaults(
 }
 
 /** @returns what happened, for people. */
-async function doFault(fault: Fault, world: FaultWorld, atSeconds: number): Promise<string> {
+async function doFault(
+  { faultEverySeconds }: RunPlan,
+  fault: Fault,
+  world: FaultWorld,
+  atSeconds: number,
+): Promise<string> {
   const occurrences = world.subjects.map(({ timeline }) => timeline.begin(fault.name, performance.now()));
   try {
     await fault.run(world);
@@ -167,10 +170,11 @@ async function doFault(fault: Fault, world: FaultWorld, atSeconds: number): Prom
   const [own] = world.subjects;
   const [occurrence] = occurrences;
   if (own === undefined || occurrence === undefined) return fault.name;
-  const isBack = await until(() => own.timeline.isBack(occurrence), backMsMax);
+  // Until the next one is due: whoever is not served by then meets both.
+  const isBack = await until(() => own.timeline.isBack(occurrence), faultEverySeconds * 1000);
   const back = isBack
     ? `all ${own.clients.length} clients served again after ${(occurrence.backMs / 1000).toFixed(1)} s`
-    : `${own.clients.length - occurrence.clientsBack} clients not served within ${backMsMax / 1000} s`;
+    : `${own.clients.length - occurrence.clientsBack} clients not served within ${faultEverySeconds} s`;
   return `${String(atSeconds).padStart(4)} s  ${fault.name}: ${back}`;
 }
 

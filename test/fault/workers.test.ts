@@ -1,0 +1,74 @@
+/** Workers die and stand still under a running server; clients of the others notice nothing. */
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { get, publish } from "../e2e/http.ts";
+import { Peer } from "../e2e/peer.ts";
+import { isAlive } from "../e2e/run.ts";
+import { Server } from "../e2e/server.ts";
+import { until } from "../e2e/until.ts";
+
+const preload = fileURLToPath(new URL("fixtures/throw-on-signal.mjs", import.meta.url));
+
+/** Peers on chat.a, some on each worker. */
+async function readers(server: Server, count: number): Promise<Peer[]> {
+  const peers = await Promise.all(Array.from({ length: count }, () => Peer.native(server.ws)));
+  await Promise.all(peers.map((peer) => peer.subscribe("chat.a")));
+  return peers;
+}
+
+/** Which of them got this message; the others ended. */
+async function outcomesOf(peers: readonly Peer[]): Promise<unknown[]> {
+  const outcomes = peers.map((peer) =>
+    Promise.race([peer.json(), peer.ended.then(({ code }) => ({ code }))]),
+  );
+  return Promise.all(outcomes);
+}
+
+describe("an uncaught error in a worker", () => {
+  it("is logged, ends this worker alone, and the next one takes its place", { timeout: 60_000 }, async () => {
+    await using server = await Server.start({ env: { NODE_OPTIONS: `--import=${preload}` } });
+    const peers = await readers(server, 6);
+    const [victim = 0, other = 0] = server.workerPids();
+    process.kill(victim, "SIGUSR2");
+    await until("the replacement", () => !isAlive(victim) && server.workerPids().length === 2);
+    expect(server.workerPids()).toContain(other);
+    await until("it to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
+    expect(server.process.stdout).toMatch(/"level":"fatal".*planted by a test/u);
+    expect(server.process.stdout).toMatch(/worker ended; starting it again/u);
+    await publish(server.http, "chat.a", '"after"');
+    const outcomes = await outcomesOf(peers);
+    expect(outcomes.filter((each) => JSON.stringify(each) === '{"code":1006}')).toHaveLength(3);
+    expect(outcomes.filter((each) => JSON.stringify(each).includes('"after"'))).toHaveLength(3);
+    expect((await server.metrics()).sum("tapecast_worker_restarts_total", { cause: "exited" })).toBe(1);
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe("a worker whose event loop stands still", () => {
+  it(
+    "is noticed by /readyz, replaced within 10 s and a moment, and its clients come back",
+    { timeout: 90_000 },
+    async () => {
+      await using server = await Server.start();
+      const peers = await readers(server, 4);
+      const [frozen = 0, other = 0] = server.workerPids();
+      const startMs = performance.now();
+      process.kill(frozen, "SIGSTOP");
+      await until("/readyz to say so", async () => (await get(`${server.admin}/readyz`)).status === 503);
+      expect(performance.now() - startMs, "/readyz").toBeLessThan(6000);
+      expect((await get(`${server.admin}/readyz`)).text).toMatch(/worker \d: silent for \d+ s/u);
+      await until("it to be killed", () => !isAlive(frozen), 20_000);
+      expect(performance.now() - startMs, "the end of the frozen one").toBeLessThan(13_000);
+      await until("it to be replaced", async () => (await get(`${server.admin}/readyz`)).status === 200);
+      expect(server.workerPids()).toContain(other);
+      await publish(server.http, "chat.a", '"after"');
+      const outcomes = await outcomesOf(peers);
+      expect(outcomes.filter((each) => JSON.stringify(each) === '{"code":1006}')).toHaveLength(2);
+      const again = await Peer.native(server.ws);
+      expect(await again.subscribe("chat.a")).toMatchObject({ seq: 1, data: "after" });
+      expect((await server.metrics()).sum("tapecast_worker_restarts_total", { cause: "stalled" })).toBe(1);
+      for (const peer of [...peers, again]) peer.client.destroy();
+      expect(await server.stop()).toEqual({ code: 0, signal: null });
+    },
+  );
+});
