@@ -140,9 +140,11 @@ end
 
 local function append(reply, entry, oldest_ms)
   local fields = entry[2]
-  -- What somebody else XADDed is handed on as empty data, which is no JSON: dropped and counted by the reader.
-  local ours = fields[1] == 't' and fields[3] == 'd'
-  if ours and tonumber(fields[2]) <= oldest_ms then return end
+  -- What somebody else XADDed is handed on as empty data, which is no JSON: dropped and counted by the reader. An error
+  -- here would fail every read of the log, for as long as the entry stays.
+  local stored_ms = fields[1] == 't' and fields[3] == 'd' and tonumber(fields[2])
+  local ours = stored_ms ~= false and stored_ms ~= nil
+  if ours and stored_ms <= oldest_ms then return end
   reply[#reply + 1] = string.match(entry[1], '-(%d+)$')
   reply[#reply + 1] = ours and fields[4] or ''
   reply[#reply + 1] = ours and fields[6] or ''
