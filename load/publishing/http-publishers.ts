@@ -4,7 +4,10 @@
  */
 import autocannon, { type Client, type Instance, type Request, type Result } from "autocannon";
 
-import type { DeliveryLedger } from "./delivery-ledger.ts";
+import { nowUs } from "../clock.ts";
+import { publicationData } from "../swarm/publication-scan.ts";
+import type { AcceptedBooks } from "./accepted-books.ts";
+import { publishResults, type Publishing, type PublishSummary } from "./publishing.ts";
 
 export interface PublishOptions {
   readonly url: string;
@@ -21,32 +24,19 @@ export interface PublishOptions {
   readonly fillBytes: number;
 }
 
-/** What the publishers did. */
-export interface PublishSummary {
-  readonly requests: number;
-  /** Messages offered. */
-  readonly offered: number;
-  /** Messages refused, by HTTP status or error code. */
-  readonly refused: ReadonlyMap<string, number>;
-  readonly requestP50Ms: number;
-  readonly requestP99Ms: number;
-  readonly errors: number;
-  readonly timeouts: number;
-}
-
 /** Publishes for the given time. */
-export class HttpPublishers {
+export class HttpPublishers implements Publishing {
   readonly #options: PublishOptions;
-  readonly #ledger: DeliveryLedger;
+  readonly #books: AcceptedBooks;
   readonly #refused = new Map<string, number>();
   #offered = 0;
   #instance: Instance | null = null;
   #isStopped = false;
   #connectionCount = 0;
 
-  constructor(options: PublishOptions, ledger: DeliveryLedger) {
+  constructor(options: PublishOptions, books: AcceptedBooks) {
     this.#options = options;
-    this.#ledger = ledger;
+    this.#books = books;
   }
 
   /** Publishes for the given time, or not at all after `stop`. */
@@ -55,7 +45,7 @@ export class HttpPublishers {
     return {
       requests: result?.requests.sent ?? 0,
       offered: this.#offered,
-      refused: this.#refused,
+      refused: Object.fromEntries(this.#refused),
       requestP50Ms: result?.latency.p50 ?? 0,
       requestP99Ms: result?.latency.p99 ?? 0,
       errors: result?.errors ?? 0,
@@ -106,14 +96,14 @@ export class HttpPublishers {
       firstNumber = nextNumber;
       nextNumber += lines;
       this.#offered += lines;
-      const sentMs = performance.now();
+      const sentUs = nowUs();
       const body = Array.from({ length: lines }, (_, line) =>
-        JSON.stringify({ topic, data: { number: firstNumber + line, sentMs, filling } }),
+        JSON.stringify({ topic, data: publicationData(firstNumber + line, sentUs, filling) }),
       );
       return { ...request, body: body.join("\n") };
     };
     const onResponse = (status: number, body: string): void =>
-      this.#book(topic, firstNumber, lines, status, body);
+      this.#book(index, firstNumber, lines, status, body);
     const { key } = this.#options;
     client.setRequests([
       {
@@ -130,34 +120,19 @@ export class HttpPublishers {
   }
 
   /** One request at a time on a connection, so an answer belongs to the numbers that were made last. */
-  #book(topic: string, firstNumber: number, lines: number, status: number, body: string): void {
-    const results = status === 200 ? resultsOf(body) : null;
+  #book(topic: number, firstNumber: number, lines: number, status: number, body: string): void {
+    const results = status === 200 ? publishResults(body) : null;
     if (results === null) {
       this.#refuse(`status ${status}`, lines);
       return;
     }
     for (const [line, result] of results.entries()) {
-      if (typeof result.seq === "number") this.#ledger.accept(topic, firstNumber + line, result.seq);
+      if (typeof result.seq === "number") this.#books.accept(topic, firstNumber + line, result.seq);
       else this.#refuse(result.error?.code ?? "no seq", 1);
     }
   }
 
   #refuse(why: string, count: number): void {
     this.#refused.set(why, (this.#refused.get(why) ?? 0) + count);
-  }
-}
-
-interface PublishResult {
-  readonly seq?: number;
-  readonly error?: { readonly code: string };
-}
-
-function resultsOf(body: string): PublishResult[] | null {
-  try {
-    const answer: unknown = JSON.parse(body);
-    if (typeof answer !== "object" || answer === null || !("results" in answer)) return null;
-    return Array.isArray(answer.results) ? answer.results : null;
-  } catch {
-    return null;
   }
 }

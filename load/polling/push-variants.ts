@@ -1,0 +1,66 @@
+/** Push by Tapecast, measured: every change at once, and at most once a second like the pollers. */
+import { OwnServer } from "../own-server.ts";
+import { AcceptedBooks } from "../publishing/accepted-books.ts";
+import { SteadyPublisher } from "../publishing/steady-publisher.ts";
+import { ProcessSampler } from "../run/process-sampler.ts";
+import { settled, deliveryProblems } from "../run/settling.ts";
+import { Timeline } from "../run/timeline.ts";
+import { Swarm } from "../swarm/swarm.ts";
+import type { VariantWishes } from "./polling-variants.ts";
+import { segmentsSent, type Variant } from "./variant.ts";
+
+export interface PushWishes extends VariantWishes {
+  /** `--set` of the server. */
+  readonly settings: readonly string[];
+  readonly processes: number;
+}
+
+/** @param query of `/ws`. */
+export async function pushVariant(
+  name: string,
+  label: string,
+  query: string,
+  wishes: PushWishes,
+): Promise<Variant> {
+  const { users, topics, ratePerSec, fillBytes, seconds, interrupted, settings, processes } = wishes;
+  const server = await OwnServer.start(settings);
+  const swarm = Swarm.start(processes);
+  let timeline: Timeline | null = null;
+  try {
+    const all = topics.map((_, index) => index);
+    const topicsOf = Array.from({ length: users }, () => all);
+    await swarm.open({ url: server.url, topics, topicsOf, query, atOnce: 50, mayReconnect: false });
+    await swarm.stats();
+    const books = new AcceptedBooks(topics.length);
+    const publisher = new SteadyPublisher(
+      { url: server.url, key: null, topics, seconds, ratePerSec: () => ratePerSec, fillBytes },
+      books,
+    );
+    interrupted.addEventListener("abort", () => publisher.stop());
+    const segments = segmentsSent();
+    timeline = new Timeline(swarm, new ProcessSampler(server.pid), (second) => wishes.onSecond(second));
+    await publisher.run();
+    await timeline.stop();
+    const segmentCount = segmentsSent() - segments;
+    const problems = await settled(swarm, books, { mayReconnect: false }, interrupted);
+    const { report } = await swarm.books(books.seqs());
+    return {
+      name,
+      label,
+      requests: users,
+      connections: users,
+      payloadBytes: timeline.sum(({ bytesRead, bytesWritten }) => bytesRead + bytesWritten),
+      segments: segmentCount,
+      cpuSec: timeline.cpuSec ?? 0,
+      residentMib: Math.max(...timeline.residentMibs),
+      changesSeen: timeline.sum(({ publications }) => publications),
+      age: timeline.latency.summary(),
+      everySecond: timeline.everySecond(),
+      problems: [...problems, ...deliveryProblems(report, books.accepted)],
+    };
+  } finally {
+    timeline?.abandon();
+    await swarm.stop();
+    await server.stop();
+  }
+}
