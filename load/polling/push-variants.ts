@@ -24,7 +24,7 @@ export async function pushVariant(
 ): Promise<Variant> {
   const { users, topics, ratePerSec, fillBytes, seconds, interrupted, settings, processes } = wishes;
   const server = await OwnServer.start(settings);
-  const swarm = Swarm.start(processes);
+  const swarm = await Swarm.start(processes);
   let timeline: Timeline | null = null;
   try {
     const all = topics.map((_, index) => index);

@@ -27,7 +27,7 @@ export async function runScenario<Flags extends CommonFlags>(
   return await interruptible(async (interrupted) => {
     const plan = scenario.plan(flags, randomBytes(4).toString("hex"));
     const server = flags.url === undefined ? await OwnServer.start(serverSettings(flags, plan)) : null;
-    const swarm = Swarm.start(flags.processes);
+    const swarm = await Swarm.start(flags.processes);
     try {
       const found = await measure({ scenario, flags, plan, server, swarm, interrupted });
       if (found === null) return exitInterrupted;
@@ -81,6 +81,7 @@ interface Parts<Flags extends CommonFlags> {
 /** Null when it was interrupted. */
 async function measure<Flags extends CommonFlags>(parts: Parts<Flags>): Promise<LoadResult | null> {
   const { scenario, flags, plan, server, swarm, interrupted } = parts;
+  if (interrupted.aborted) return null;
   const url = server?.url ?? flags.url ?? "";
   const books = new AcceptedBooks(plan.topics.length);
   const publishing = plan.publishing(url, books);

@@ -139,7 +139,7 @@ function variantFigures(variant: Variant, seconds: number): Figure[] {
     figure("age-p99", "age p99", age.p99, "ms"),
     figure("wire", "on the wire, headers included", wireBytes(variant) / seconds / 1_000_000, "MB/s"),
     figure("payload", "on the sockets", payloadBytes / seconds / 1_000_000, "MB/s"),
-    figure("segments", "TCP segments", segments / seconds, "per second", true),
+    figure("segments", "TCP segments", segments / seconds, "/s", true),
     figure("cpu", "server CPU", (cpuSec / seconds) * 100, "% of a core"),
     figure("memory", "server memory", residentMib, "MiB"),
     figure("requests", "requests", requests, "", true),

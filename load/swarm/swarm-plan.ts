@@ -37,6 +37,9 @@ export interface AcceptedSummary {
   readonly newest: number;
 }
 
+/** The id of the answer that a swarm process gives unasked, once it can be asked. */
+export const readyId = 0;
+
 export type SwarmRequest =
   | { readonly kind: "open"; readonly plan: SwarmPlan }
   /** Stops reading from the sockets of the share; their latencies do not count any more. */

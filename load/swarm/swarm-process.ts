@@ -1,6 +1,6 @@
 /** The entry of a swarm process: requests in, answers out, over the channel to its parent; ends with it. */
 import { SwarmCrowd } from "./swarm-crowd.ts";
-import type { SwarmAnswers, SwarmRequest } from "./swarm-plan.ts";
+import { readyId, type SwarmAnswers, type SwarmRequest } from "./swarm-plan.ts";
 
 interface Envelope {
   readonly id: number;
@@ -15,12 +15,15 @@ process.on("disconnect", () => process.exit(0));
 process.on("message", ({ id, request }: Envelope) => {
   void answer(request).then((result) => process.send?.({ id, result }));
 });
+process.send?.({ id: readyId, result: {} });
 
 async function answer(request: SwarmRequest): Promise<SwarmAnswers[SwarmRequest["kind"]]> {
   if (request.kind === "open") {
     crowd = new SwarmCrowd(request.plan);
     return { opened: await crowd.open() };
   }
+  // Interrupted before it began: there is nobody to say good-bye to.
+  if (crowd === null && request.kind === "close") return {};
   if (crowd === null) throw new Error(`${request.kind} before open`);
   switch (request.kind) {
     case "stall":

@@ -6,6 +6,7 @@ import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { Latency } from "./latency.ts";
 import { mergedReports, type BooksReport } from "./subscriber-books.ts";
 import {
+  readyId,
   splitClients,
   type AcceptedSummary,
   type Share,
@@ -33,8 +34,11 @@ export class Swarm {
     this.#processes = processes;
   }
 
-  static start(processCount: number): Swarm {
-    return new Swarm(Array.from({ length: processCount }, () => new SwarmProcess()));
+  /** Resolves when all processes can be asked. */
+  static async start(processCount: number): Promise<Swarm> {
+    const processes = Array.from({ length: processCount }, () => new SwarmProcess());
+    await Promise.all(processes.map(({ ready }) => ready));
+    return new Swarm(processes);
   }
 
   get pids(): readonly number[] {
@@ -133,12 +137,15 @@ class SwarmProcess {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, { resolve(result: never): void; reject(error: Error): void }>();
   readonly #exited: Promise<void>;
-  #nextId = 1;
+  /** Rejects when it ends before. */
+  readonly ready: Promise<unknown>;
+  #nextId = readyId + 1;
   #hasExited = false;
 
   constructor() {
     // Structured clones carry typed arrays as they are.
     this.#child = fork(entry, [], { serialization: "advanced" });
+    this.ready = new Promise((resolve, reject) => this.#waiting.set(readyId, { resolve, reject }));
     const kill = (): void => void this.#child.kill("SIGKILL");
     process.once("exit", kill);
     this.#child.on("message", ({ id, result }: { id: number; result: never }) => {
