@@ -6,7 +6,7 @@ import type { SwarmTopic } from "../../load/swarm/swarm-plan.ts";
 
 interface Event {
   readonly accept?: [topic: number, number: number, seq: number];
-  readonly join?: [subscriber: number, topic: number, newest: number];
+  readonly join?: [subscriber: number, topic: number, newest: number, seq: number];
   readonly arrive?: [subscriber: number, topic: number, number: number, seq: number];
   readonly told?: [subscriber: number, topic: number, count: number];
 }
@@ -26,7 +26,7 @@ function reportOf(topics: readonly SwarmTopic[], subscribers: number, events: re
   }
   for (const { accept, join, arrive, told } of events) {
     if (accept !== undefined) accepted.accept(...accept);
-    if (join !== undefined) books.subscribed(...join, 0);
+    if (join !== undefined) books.subscribed(...join);
     if (arrive !== undefined) books.arrive(...arrive);
     if (told !== undefined) books.toldLost(...told);
   }
@@ -127,7 +127,7 @@ describe("the books of a topic where nothing may be missed", () => {
     const report = reportOf([every], 1, [
       { accept: [0, 1, 7] },
       { accept: [0, 2, 8] },
-      { join: [0, 0, 2] },
+      { join: [0, 0, 2, 8] },
       { accept: [0, 3, 9] },
       { accept: [0, 4, 10] },
       { arrive: [0, 0, 3, 9] },
@@ -137,12 +137,12 @@ describe("the books of a topic where nothing may be missed", () => {
 
   it("find what a return without recovery leaves out", () => {
     const report = reportOf([every], 1, [
-      { join: [0, 0, 0] },
+      { join: [0, 0, 0, 0] },
       { accept: [0, 1, 7] },
       { accept: [0, 2, 8] },
       { accept: [0, 3, 9] },
       { arrive: [0, 0, 1, 7] },
-      { join: [0, 0, 3] },
+      { join: [0, 0, 3, 9] },
     ]);
     expect(report).toMatchObject({ missing: 1, examples: [{ kind: "missing", number: 2 }] });
   });
