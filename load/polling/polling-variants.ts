@@ -28,7 +28,7 @@ export async function pollingVariant(keepAlive: boolean, wishes: VariantWishes):
       new AcceptedBooks(topics.length),
     );
     interrupted.addEventListener("abort", () => publisher.stop());
-    const clock = new AgeClock(server.pid, wishes.onSecond);
+    const clock = new AgeClock(server.pid, (second) => wishes.onSecond(second));
     const segments = segmentsSent();
     const [found] = await Promise.all([
       poll({ url: server.url, users, seconds, keepAlive, age: clock.age }),

@@ -1,11 +1,13 @@
 /* Runs in the report: draws the plots with uPlot, in the colours of the theme, as wide as there is room. */
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
 (() => {
   const { atSeconds, plots, moments } = JSON.parse(document.getElementById("data").textContent);
   const section = document.getElementById("plots");
   const height = 210;
   let charts = [];
-
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   /** Dashed lines where something happened; numbered, and named below. */
   function momentLines(chart) {

@@ -1,6 +1,7 @@
 /** The figures that every scenario with a swarm has. */
 import type { PublishSummary } from "../publishing/publishing.ts";
 import type { BooksReport } from "../swarm/subscriber-books.ts";
+import { countFigure, msFigure } from "./figure-kinds.ts";
 import type { Figure } from "./load-result.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -15,46 +16,32 @@ export function commonFigures(
   const deliveries = timeline.sum(({ publications }) => publications);
   const { cpuSec } = timeline;
   const memory = timeline.residentMibs;
-  const count = (name: string, label: string, value: number, better: Figure["better"] = null): Figure => ({
-    name,
-    label,
-    value,
-    unit: "",
-    better,
-  });
-  const ms = (name: string, label: string, value: number): Figure => ({
-    name,
-    label,
-    value,
-    unit: "ms",
-    better: "lower",
-  });
   const refused = Object.values(publishing.refused).reduce((sum, each) => sum + each, 0);
   return [
-    count("offered", "messages offered", publishing.offered),
-    count("accepted", "messages accepted", accepted),
-    { ...count("accepted-rate", "accepted", accepted / seconds, "higher"), unit: "/s" },
-    count("refused", "messages refused", refused, "lower"),
-    count("request-errors", "request errors, timeouts", publishing.errors + publishing.timeouts),
-    ms("answer-p50", "publish answer p50", publishing.requestP50Ms),
-    ms("answer-p99", "publish answer p99", publishing.requestP99Ms),
-    count("delivered", "publications that arrived", deliveries),
-    { ...count("delivery-rate", "arrived", deliveries / seconds, "higher"), unit: "/s" },
-    count("told-lost", "left out and told", report.toldLost),
-    count("missing", "missing", report.missing, "lower"),
-    count("duplicates", "twice", report.duplicates, "lower"),
-    count("reordered", "out of order", report.reordered, "lower"),
-    count("moved", "at another position", report.moved, "lower"),
-    count("unconfirmed", "arrived unconfirmed", report.unconfirmed),
-    count(
+    countFigure("offered", "messages offered", publishing.offered),
+    countFigure("accepted", "messages accepted", accepted),
+    { ...countFigure("accepted-rate", "accepted", accepted / seconds, "higher"), unit: "/s" },
+    countFigure("refused", "messages refused", refused, "lower"),
+    countFigure("request-errors", "request errors, timeouts", publishing.errors + publishing.timeouts),
+    msFigure("answer-p50", "publish answer p50", publishing.requestP50Ms),
+    msFigure("answer-p99", "publish answer p99", publishing.requestP99Ms),
+    countFigure("delivered", "publications that arrived", deliveries),
+    { ...countFigure("delivery-rate", "arrived", deliveries / seconds, "higher"), unit: "/s" },
+    countFigure("told-lost", "left out and told", report.toldLost),
+    countFigure("missing", "missing", report.missing, "lower"),
+    countFigure("duplicates", "twice", report.duplicates, "lower"),
+    countFigure("reordered", "out of order", report.reordered, "lower"),
+    countFigure("moved", "at another position", report.moved, "lower"),
+    countFigure("unconfirmed", "arrived unconfirmed", report.unconfirmed),
+    countFigure(
       "reconnects",
       "reconnects",
       timeline.sum((totals) => totals.reconnects),
     ),
-    ms("latency-p50", "latency p50", p50),
-    ms("latency-p99", "latency p99", p99),
-    ms("latency-p999", "latency p99.9", p999),
-    ms("latency-max", "latency max", max),
+    msFigure("latency-p50", "latency p50", p50),
+    msFigure("latency-p99", "latency p99", p99),
+    msFigure("latency-p999", "latency p99.9", p999),
+    msFigure("latency-max", "latency max", max),
     {
       name: "bytes-per-publication",
       label: "bytes on the socket for each",

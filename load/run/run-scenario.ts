@@ -145,12 +145,13 @@ async function act(
   interrupted: AbortSignal,
 ): Promise<void> {
   await Promise.all(
-    acts.map(async ({ atPart, what, run }) => {
+    acts.map(async (each) => {
+      const { atPart, what } = each;
       const isDue = (): boolean => running.timeline.elapsedSec >= atPart * seconds;
       while (!isDue() && !interrupted.aborted) await new Promise((resolve) => setTimeout(resolve, 20));
       if (interrupted.aborted) return;
       if (what !== null) running.timeline.note(what);
-      await run(running);
+      await each.run(running);
     }),
   );
 }

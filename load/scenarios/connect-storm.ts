@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 
 import { SteadyPublisher } from "../publishing/steady-publisher.ts";
+import { msFigure } from "../run/figure-kinds.ts";
 import type { Figure } from "../run/load-result.ts";
 import { runScenario } from "../run/run-scenario.ts";
 import { addCommonOptions, atLeastOne, type CommonFlags } from "../run/scenario-flags.ts";
@@ -45,17 +46,10 @@ function openingFigures({ timeline }: Running, connections: number): Figure[] {
   const open = timeline.plots().find(({ title }) => title === "Connections")?.lines[0]?.values ?? [];
   const fullAt = timeline.atSeconds[open.findIndex((count) => count === connections)] ?? null;
   const memory = timeline.residentMibs;
-  const ms = (name: string, label: string, value: number): Figure => ({
-    name,
-    label,
-    value,
-    unit: "ms",
-    better: "lower",
-  });
   return [
-    ms("subscribed-p50", "connect to subscribed p50", p50),
-    ms("subscribed-p99", "connect to subscribed p99", p99),
-    ms("subscribed-max", "connect to subscribed max", max),
+    msFigure("subscribed-p50", "connect to subscribed p50", p50),
+    msFigure("subscribed-p99", "connect to subscribed p99", p99),
+    msFigure("subscribed-max", "connect to subscribed max", max),
     { name: "all-in", label: "all in after", value: fullAt, unit: "s", better: "lower" },
     {
       name: "memory-per-connection",

@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 
 import { SteadyPublisher } from "../publishing/steady-publisher.ts";
+import { msFigure } from "../run/figure-kinds.ts";
 import type { Figure } from "../run/load-result.ts";
 import { processTree } from "../bench/proc.ts";
 import { runScenario } from "../run/run-scenario.ts";
@@ -65,17 +66,10 @@ async function killWorker({ server, timeline }: Running): Promise<void> {
 
 function returnFigures({ timeline }: Running): Figure[] {
   const { p50, p99, max } = timeline.opening.summary();
-  const ms = (name: string, label: string, value: number): Figure => ({
-    name,
-    label,
-    value,
-    unit: "ms",
-    better: "lower",
-  });
   return [
-    ms("back-p50", "connect to resumed p50", p50),
-    ms("back-p99", "connect to resumed p99", p99),
-    ms("back-max", "connect to resumed max", max),
+    msFigure("back-p50", "connect to resumed p50", p50),
+    msFigure("back-p99", "connect to resumed p99", p99),
+    msFigure("back-max", "connect to resumed max", max),
   ];
 }
 

@@ -33,9 +33,6 @@ const scenario: Scenario<Flags> = {
       ...numberedTopics("danmaku", "sample", runId, 1, quoteCount + tradeCount),
     ];
     const all = topics.map((_, index) => index);
-    const growth = (memory: readonly number[]): number | null =>
-      // The first third warms up: code is compiled, heaps find their size.
-      memory.length < 9 ? null : slope(memory.slice(Math.floor(memory.length / 3))) * 60;
     return {
       ...plainPlan,
       topics,
@@ -63,6 +60,12 @@ const scenario: Scenario<Flags> = {
     };
   },
 };
+
+/** MiB a minute; null when the run is too short to say. */
+function growth(memory: readonly number[]): number | null {
+  // The first third warms up: code is compiled, heaps find their size.
+  return memory.length < 9 ? null : slope(memory.slice(Math.floor(memory.length / 3))) * 60;
+}
 
 function churn(seconds: number, churnSec: number): Act[] {
   const count = Math.max(0, Math.ceil(seconds / churnSec) - 1);

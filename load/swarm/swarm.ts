@@ -160,7 +160,7 @@ class SwarmProcess {
           exitCode.failed,
           `a swarm process ended: ${signal ?? `exit code ${code}`}`,
         );
-        for (const { reject } of this.#waiting.values()) reject(error);
+        for (const waiting of this.#waiting.values()) waiting.reject(error);
         this.#waiting.clear();
         resolve();
       });

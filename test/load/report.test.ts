@@ -40,6 +40,17 @@ function result(changes: Partial<LoadResult> = {}): LoadResult {
   };
 }
 
+function withFigures(...figures: Figure[]): LoadResult {
+  return result({ figures });
+}
+
+/** The text lies somewhere in a larger buffer. */
+function scan(text: string) {
+  const into = emptyPublication();
+  const bytes = Buffer.from(`ab${text}cd`);
+  return scanPublication(bytes, 2, bytes.length - 2, into) ? into : null;
+}
+
 describe("the HTML report", () => {
   const html = reportHtml(result());
 
@@ -87,8 +98,6 @@ describe("the HTML report", () => {
 });
 
 describe("two results beside each other", () => {
-  const withFigures = (...figures: Figure[]): LoadResult => result({ figures });
-
   it.each([
     { name: "the same", after: p99, tolerance: 0.2, verdict: "same" },
     { name: "worse within the tolerance", after: { ...p99, value: 23.9 }, tolerance: 0.2, verdict: "same" },
@@ -161,11 +170,6 @@ describe("latencies", () => {
 });
 
 describe("publications without JSON.parse", () => {
-  const scan = (text: string) => {
-    const into = emptyPublication();
-    const bytes = Buffer.from(`ab${text}cd`);
-    return scanPublication(bytes, 2, bytes.length - 2, into) ? into : null;
-  };
   const data = publicationData(12, 345_678_901_234, "x");
 
   it("with and without a position, at any place of a buffer", () => {
