@@ -13,7 +13,7 @@ export interface LossyServer {
   close(): Promise<void>;
 }
 
-/** @param fault what happens to every 20th message of a topic, at the first subscriber only. */
+/** @param fault what happens to every 5th message of a topic, at the first subscriber only. */
 export async function startLossyServer(fault: Fault): Promise<LossyServer> {
   const seqs = new Map<string, number>();
   const sockets: WebSocket[] = [];
@@ -22,7 +22,7 @@ export async function startLossyServer(fault: Fault): Promise<LossyServer> {
   function deliver(topic: string, seq: number, data: unknown): void {
     const frame = JSON.stringify({ topic, seq, data });
     for (const [index, socket] of sockets.entries()) {
-      const isChosen = index === 0 && seq % 20 === 0;
+      const isChosen = index === 0 && seq % 5 === 0;
       const late = index === 0 ? held.get(topic) : undefined;
       if (isChosen && fault === "drop") continue;
       if (isChosen && fault === "swap") {

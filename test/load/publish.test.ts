@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { isAlive, until } from "../primary/primary-process.ts";
+import { isAlive } from "../primary/primary-process.ts";
 import { LoadRun } from "./load-run.ts";
 import { startLossyServer, type Fault, type LossyServer } from "./lossy-server.ts";
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const runs: LoadRun[] = [];
 const servers: LossyServer[] = [];
@@ -16,6 +16,11 @@ function start(args: readonly string[], isScenario = true): LoadRun {
   const run = new LoadRun(args, isScenario);
   runs.push(run);
   return run;
+}
+
+/** Starting a server and a swarm takes long on a machine that has other things to do. */
+async function until(what: string, condition: () => boolean): Promise<void> {
+  await vi.waitFor(() => expect(condition(), what).toBe(true), { timeout: 80_000, interval: 20 });
 }
 
 /** Pids of all descendants. */

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { LoadRun } from "./load-run.ts";
 import { startLossyServer, type LossyServer } from "./lossy-server.ts";
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const runs: LoadRun[] = [];
 const servers: LossyServer[] = [];
