@@ -20,11 +20,16 @@ export class TokenBucket {
    * full and leaves it in debt, so that a limit below one message's size slows a peer instead of blocking it for ever.
    */
   take(count: number, nowMs: number): boolean {
+    if (!this.has(count, nowMs)) return false;
+    this.#tokens -= count;
+    return true;
+  }
+
+  /** Whether `take` would say yes. */
+  has(count: number, nowMs: number): boolean {
     if (this.#capacity === Number.POSITIVE_INFINITY) return true;
     this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#refilledMs) * this.#ratePerMs);
     this.#refilledMs = nowMs;
-    if (this.#tokens < Math.min(count, this.#capacity)) return false;
-    this.#tokens -= count;
-    return true;
+    return this.#tokens >= Math.min(count, this.#capacity);
   }
 }

@@ -17,11 +17,26 @@ export const limitsSchema = z
         unit: "connections",
       }),
       connectionsPerAddressMax: limit(1, countMax, null, {
-        description: "Open connections per worker from one address; one more is closed with 4504.",
+        description:
+          "Open connections per worker from one address (IPv6: from one /64); one more is closed with 4504.",
+        unit: "connections",
+      }),
+      connectionsPerUserMax: limit(1, countMax, null, {
+        description: "Open connections per worker with tokens of one `sub`; one more is closed with 4504.",
         unit: "connections",
       }),
       handshakesPerSecMax: limit(1, countMax, 2000, {
         description: "Handshakes that are accepted; more are answered 503.",
+        unit: "per second",
+      }),
+      handshakesPerAddressPerSecMax: limit(1, countMax, null, {
+        description: "Handshakes from one address (IPv6: from one /64); more are answered 429.",
+        unit: "per second",
+      }),
+      badCredentialsPerAddressPerSecMax: limit(1, countMax, 100, {
+        description:
+          "Bad tokens and publish keys from one address (IPv6: from one /64); then nothing of it is verified for a " +
+          "moment: 429, `rate_limited`, or 4004 at the handshake.",
         unit: "per second",
       }),
       headBytesMax: limit(128, 1_048_576, 16_384, { description: "Size of a request head.", unit: "bytes" }),
@@ -36,6 +51,11 @@ export const limitsSchema = z
       }),
       topicsPerConnectionMax: limit(1, 1_000_000, 1024, {
         description: "Topics that one connection may have.",
+        unit: "topics",
+      }),
+      topicsPerWorkerMax: limit(1, countMax, 262_144, {
+        description:
+          "Topics that are open in a worker; one more is refused with `limit`, `/raw` closed with 4004.",
         unit: "topics",
       }),
       messageBytesMax: limit(1, bytesMax, 65_536, {
@@ -68,9 +88,28 @@ export const limitsSchema = z
         description: "Bytes from one connection, inflated; more close it with 4505.",
         unit: "bytes per second",
       }),
+      commandsPerWorkerPerSecMax: limit(1, countMax, null, {
+        description: "Commands from all connections of a worker; more are answered `rate_limited`.",
+        unit: "per second",
+      }),
       clientPublishesPerSecMax: limit(1, countMax, 5, {
         description: "Publications from one connection; more are answered `rate_limited`.",
         unit: "per second",
+      }),
+      clientPublishesPerUserPerSecMax: limit(1, countMax, null, {
+        description:
+          "Publications from all connections with tokens of one `sub`; more are answered `rate_limited`.",
+        unit: "per second",
+      }),
+      httpPublishesPerSecMax: limit(1, countMax, null, {
+        description:
+          "Messages by `POST /api/publish` from one publish key, or, where none is configured, from one address; more " +
+          "are answered 429. A larger batch passes when nothing was sent for long enough.",
+        unit: "per second",
+      }),
+      httpBodyBytesInFlightMax: limit(1024, 1_099_511_627_776, 268_435_456, {
+        description: "Memory of a worker for bodies of HTTP requests; a request beyond it is answered 503.",
+        unit: "bytes",
       }),
       pendingBytesMax: limit(1024, bytesMax, 1_048_576, {
         description:
@@ -91,4 +130,8 @@ export const limitsSchema = z
     { error: "a section with keys of its own" },
   )
   .prefault({})
-  .meta({ description: "null is no limit. Rates are per worker, with a burst of one second's worth." });
+  .meta({
+    description:
+      "null is no limit. Rates are per worker, with a burst of one second's worth. `tapecast_limits_reached_total` " +
+      "counts, by key, how often each stopped somebody.",
+  });

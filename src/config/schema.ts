@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 
+import { rangeProblem } from "../base/ip-address.ts";
 import { authSchema } from "./auth-schema.ts";
 import { limitsSchema } from "./limits-schema.ts";
 import { choice, flag, integer, optionalText, text } from "./option.ts";
@@ -35,6 +36,22 @@ const listenSchema = section("Where browsers and publishers connect.", {
   host: text("0.0.0.0", { description: "Address or host name to listen on; `::` for IPv6 and IPv4." }),
   port: integer(0, 65_535, 8080, { description: "TCP port; 0 lets the system choose one." }),
   unixSocket: optionalText({ description: "Path of a unix socket to listen on as well." }),
+  trustedProxies: z
+    .array(
+      z.string({ error: "a text" }).superRefine((value, context) => {
+        const problem = value === "unix" ? null : rangeProblem(value);
+        if (problem !== null) context.addIssue({ code: "custom", message: problem });
+      }),
+      { error: "a list of addresses and ranges such as 10.0.0.0/8" },
+    )
+    .max(256, { error: "at most 256" })
+    .default([])
+    .meta({
+      description:
+        "Addresses and CIDR ranges of the reverse proxies in front, `unix` for one on the unix socket. Their " +
+        "X-Forwarded-For says for whom limits count, their X-Forwarded-Proto which scheme `same-origin` compares. " +
+        "Nobody else's is looked at.",
+    }),
   tls: tlsSchema,
   reusePort: flag(false, {
     description:

@@ -1,5 +1,6 @@
 /** What a connection needs to know of its endpoint, and what it tells its user. */
 
+import type { LimitName } from "../base/limit-counters.ts";
 import type { MessageReaderOptions } from "../codec/message-reader.ts";
 import type { CloseReason } from "./close-reason.ts";
 
@@ -25,6 +26,8 @@ export interface ConnectionOptions extends MessageReaderOptions {
   readonly inboundBytesPerSecMax: number | null;
   /** True: the peer can inflate what `deflateFrame` makes. Default false. */
   readonly maySendCompressed?: boolean;
+  /** The key of the configuration that `messageBytesMax` comes from; `messageBytesMax` when absent. */
+  readonly messageLimitName?: LimitName;
   /** Whether the peer's close reason is sent back with its code (`/echo`); otherwise peers' text goes nowhere. */
   readonly echoesCloseReason: boolean;
 }

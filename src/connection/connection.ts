@@ -13,12 +13,14 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
 import type { Clock } from "../base/clock.ts";
+import { limitCounters, type LimitName } from "../base/limit-counters.ts";
 import { WheelEntry, type TimerWheel } from "../base/timer-wheel.ts";
 import { closeCode } from "../codec/close-code.ts";
 import { deflateFrame } from "../codec/deflate.ts";
 import { encodeCloseFrame, encodeFrame, encodeTextFrame } from "../codec/frame-encoder.ts";
 import { MessageReader, type MessageSink } from "../codec/message-reader.ts";
 import { opcode } from "../codec/opcode.ts";
+import { violation } from "../codec/violation.ts";
 import { closeReasonOf, ownCloseCode } from "./close-reason.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 import type { ConnectionHandler, ConnectionOptions } from "./connection-options.ts";
@@ -223,7 +225,8 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     this.#heardMs = nowMs;
     this.#pingedMs = -1;
     this.#budget ??= new InboundBudget(this.#options, nowMs);
-    if (!this.#budget.takeBytes(chunk.length, nowMs) && this.#state === open) this.#failFlood();
+    if (!this.#budget.takeBytes(chunk.length, nowMs) && this.#state === open)
+      this.#failFlood("inboundBytesPerSecMax");
     this.#reader.push(chunk);
     this.#watchMessage(nowMs);
   }
@@ -252,7 +255,8 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     this.#messageMs = -1;
     if (this.#state !== open) return;
     this.#shared.counters.messagesIn += 1;
-    if (!this.#takeMessage(payload.length)) this.#failFlood();
+    if (!this.#takeInflated(payload.length)) this.#failFlood("inboundBytesPerSecMax");
+    else if (this.#budget?.takeMessage(this.#heardMs) === false) this.#failFlood("inboundMessagesPerSecMax");
     else if (isText) this.#handler?.onText(payload);
     else this.#handler?.onBinary(payload);
   }
@@ -288,6 +292,9 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
 
   /** For the codec. RFC 6455 §7.1.7: a violation fails the connection; nothing more is read from it. */
   onViolation(code: number, reason: string): void {
+    if (reason === violation.messageTooBig.reason) {
+      limitCounters.hit(this.#options.messageLimitName ?? "messageBytesMax");
+    } else if (reason === violation.tooManyFragments.reason) limitCounters.hit("fragmentsPerMessageMax");
     this.#fail(code, reason, lingerMs);
   }
 
@@ -299,12 +306,14 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
       return;
     }
     if (this.#isStale(nowMs)) {
+      limitCounters.hit("pendingAgeMsMax");
       this.#fail(ownCloseCode.slowConsumer, "slow_consumer", slowLingerMs);
       return;
     }
     const { heartbeatIntervalMs, heartbeatTimeoutMs, messageTimeoutMs } = this.#options;
     if (messageTimeoutMs !== null && this.#messageMs >= 0 && !this.#isPaused) {
       if (nowMs - this.#messageMs >= messageTimeoutMs) {
+        limitCounters.hit("messageTimeoutMs");
         this.#fail(closeCode.policyViolation, "message_timeout", lingerMs);
         return;
       }
@@ -331,7 +340,11 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     const nowMs = this.#shared.clock.nowMs();
     let dueMs = Number.POSITIVE_INFINITY;
     if (heartbeatIntervalMs !== null && !this.#isPaused) {
-      dueMs = this.#pingedMs < 0 ? this.#heardMs + heartbeatIntervalMs : this.#pingedMs + heartbeatTimeoutMs;
+      const nextPingMs = Math.max(this.#heardMs, this.#pingedMs) + heartbeatIntervalMs;
+      const isDueFirst = this.#pingedMs < 0 || nextPingMs > nowMs;
+      // An answered ping is seen at the next ping's time, which may be before the timeout.
+      dueMs = isDueFirst ? nextPingMs : Number.POSITIVE_INFINITY;
+      if (this.#pingedMs >= 0) dueMs = Math.min(dueMs, this.#pingedMs + heartbeatTimeoutMs);
     }
     if (messageTimeoutMs !== null && this.#messageMs >= 0 && !this.#isPaused) {
       dueMs = Math.min(dueMs, this.#messageMs + messageTimeoutMs);
@@ -387,6 +400,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     if (pendingBytes === 0 || (this.#isTls && pendingBytes === bytes.length)) return true;
     const { pendingBytesMax } = this.#options;
     if (pendingBytesMax !== null && pendingBytes > pendingBytesMax) {
+      limitCounters.hit("pendingBytesMax");
       this.#fail(ownCloseCode.slowConsumer, "slow_consumer", slowLingerMs);
     } else if (!this.#isPending) this.#pend();
     this.#shared.pending.count(this, pendingBytes);
@@ -433,23 +447,20 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
   }
 
   /** What a message was inflated to counts against the rate of bytes, since it costs us that much. */
-  #takeMessage(payloadBytes: number): boolean {
+  #takeInflated(payloadBytes: number): boolean {
     const { compressedBytes } = this.#reader;
-    if (this.#budget === null) return true;
-    if (compressedBytes !== null) {
-      const extraBytes = Math.max(0, payloadBytes - compressedBytes);
-      if (!this.#budget.takeBytes(extraBytes, this.#heardMs)) return false;
-    }
-    return this.#budget.takeMessage(this.#heardMs);
+    if (this.#budget === null || compressedBytes === null) return true;
+    return this.#budget.takeBytes(Math.max(0, payloadBytes - compressedBytes), this.#heardMs);
   }
 
   #takeControlFrame(): boolean {
     if (this.#budget?.takeControlFrame(this.#heardMs) !== false) return true;
-    this.#failFlood();
+    this.#failFlood("controlFramesPerSecMax");
     return false;
   }
 
-  #failFlood(): void {
+  #failFlood(limit: LimitName): void {
+    limitCounters.hit(limit);
     this.#fail(ownCloseCode.flood, "flood", lingerMs);
   }
 

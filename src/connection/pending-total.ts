@@ -4,6 +4,7 @@
  * Only touched where the kernel did not take a write, so a peer that keeps up costs nothing here.
  */
 
+import { limitCounters } from "../base/limit-counters.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 
 /** A connection as far as it is counted here. */
@@ -45,6 +46,7 @@ export class PendingTotal {
       if (this.#counters.pendingBytes <= this.#bytesMax) return;
       this.forget(oldest);
       this.#counters.shed += 1;
+      limitCounters.hit("pendingBytesTotalMax");
       oldest.shed();
     }
   }

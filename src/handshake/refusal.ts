@@ -27,6 +27,7 @@ export const refusalReasons = [
   "connections",
   "connections_per_address",
   "handshake_rate",
+  "handshake_rate_per_address",
   "draining",
   "sockets",
   "tls",

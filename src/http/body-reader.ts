@@ -3,19 +3,85 @@
  * object until the end, so a chunked body of single bytes costs a hundred times its size; here it is at most twice.
  */
 import type { Readable } from "node:stream";
+import { limitCounters } from "../base/limit-counters.ts";
 import { HttpRefusal } from "./http-refusal.ts";
 
 /** First allocation. A `Content-Length` is a claim: memory grows with what arrives, not with what is announced. */
 const firstBytes = 4096;
 
+/** Bytes that bodies may take together, those that are being worked on included. */
+export class BodyBudget {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  /** @param bytesMax `limits.httpBodyBytesInFlightMax`; infinity for none. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** What all bodies take now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** What one request takes of it. Give it back with `release` when the request is over. */
+  open(): BodyShare {
+    return new BodyShare(this);
+  }
+
+  /** For shares. */
+  grow(bytes: number): boolean {
+    if (this.#bytes + bytes > this.#bytesMax) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** For shares. */
+  shrink(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+/** One request's part. */
+export class BodyShare {
+  readonly #budget: BodyBudget;
+  #bytes = 0;
+
+  constructor(budget: BodyBudget) {
+    this.#budget = budget;
+  }
+
+  /** Takes more; false, and counted, when there is no more. */
+  grow(bytes: number): boolean {
+    if (!this.#budget.grow(bytes)) {
+      limitCounters.hit("httpBodyBytesInFlightMax");
+      return false;
+    }
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** Gives all back. */
+  release(): void {
+    this.#budget.shrink(this.#bytes);
+    this.#bytes = 0;
+  }
+}
+
 /**
+ * @param share what the body's memory is counted against; the caller releases it when the body is worked on.
  * @returns the whole body, owned by the caller.
- * @throws HttpRefusal 413 at the first byte past `bytesMax`, 400 when the peer ends before the body does. After 413
- * nothing more is kept; Node reads the rest and throws it away, so that the peer gets to see the answer.
+ * @throws HttpRefusal 413 at the first byte past `bytesMax`, 503 when other bodies have all the memory there is, 400 when
+ * the peer ends before the body does. After 413 and 503 nothing more is kept; Node reads the rest and throws it away, so that the peer gets to see the answer.
  */
-export function readBody(stream: Readable, bytesMax: number): Promise<Buffer> {
+export function readBody(stream: Readable, bytesMax: number, share: BodyShare): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let body = Buffer.allocUnsafeSlow(Math.min(firstBytes, bytesMax));
+    const beginBytes = Math.min(firstBytes, bytesMax);
+    if (!share.grow(beginBytes)) {
+      reject(tooManyBodies());
+      return;
+    }
+    let body = Buffer.allocUnsafeSlow(beginBytes);
     let length = 0;
 
     function onData(chunk: Buffer): void {
@@ -26,7 +92,13 @@ export function readBody(stream: Readable, bytesMax: number): Promise<Buffer> {
         return;
       }
       if (needed > body.length) {
-        const larger = Buffer.allocUnsafeSlow(Math.min(bytesMax, Math.max(needed, body.length * 2)));
+        const size = Math.min(bytesMax, Math.max(needed, body.length * 2));
+        if (!share.grow(size - body.length)) {
+          forget();
+          reject(tooManyBodies());
+          return;
+        }
+        const larger = Buffer.allocUnsafeSlow(size);
         body.copy(larger, 0, 0, length);
         body = larger;
       }
@@ -59,6 +131,11 @@ export function readBody(stream: Readable, bytesMax: number): Promise<Buffer> {
 /** 413 with the limit. */
 export function bodyTooLarge(bytesMax: number): HttpRefusal {
   return new HttpRefusal(413, "too_large", `a body of this type has at most ${bytesMax} bytes`);
+}
+
+function tooManyBodies(): HttpRefusal {
+  const message = "too many bodies are being read at once: try again in a second";
+  return new HttpRefusal(503, "unavailable", message, { "retry-after": "1" });
 }
 
 function ignore(): void {

@@ -1,6 +1,9 @@
 /** How many handshakes and connections a worker takes. Asked before anything expensive is done for a peer. */
 
 import type { Clock } from "../base/clock.ts";
+import { limitKeyOf } from "../base/ip-address.ts";
+import { KeyedBuckets } from "../base/keyed-buckets.ts";
+import { limitCounters } from "../base/limit-counters.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import type { Refusal } from "../handshake/refusal.ts";
 
@@ -11,6 +14,7 @@ export interface FrontDoorLimitOptions {
   /** Upgraded connections. */
   readonly connectionsMax: number | null;
   readonly connectionsPerAddressMax: number | null;
+  readonly handshakesPerAddressPerSecMax: number | null;
   /** Handshakes a second, with a burst of one second's worth. */
   readonly handshakesPerSecMax: number | null;
 }
@@ -21,6 +25,13 @@ const retrySoon: Refusal = {
   status: 503,
   reason: "handshake_rate",
   message: "too many handshakes at once; try again in a second",
+  headers: { "Retry-After": "1" },
+};
+const retrySlower: Refusal = {
+  // RFC 6585 §4: 429, "the user has sent too many requests in a given amount of time".
+  status: 429,
+  reason: "handshake_rate_per_address",
+  message: "too many handshakes from this address; try again in a second",
   headers: { "Retry-After": "1" },
 };
 const retryLater: Refusal = {
@@ -35,11 +46,13 @@ export class FrontDoorLimits {
   readonly #options: FrontDoorLimitOptions;
   readonly #handshakes: TokenBucket;
   readonly #clock: Clock;
+  readonly #handshakesByAddress: KeyedBuckets;
   readonly #byAddress = new Map<string, number>();
 
   constructor(options: FrontDoorLimitOptions, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
+    this.#handshakesByAddress = new KeyedBuckets(options.handshakesPerAddressPerSecMax);
     this.#handshakes = new TokenBucket(options.handshakesPerSecMax, clock.nowMs());
   }
 
@@ -60,27 +73,46 @@ export class FrontDoorLimits {
     return socketsMax !== null && sockets >= socketsMax;
   }
 
-  /** Counts a handshake; the refusal if it is one too many. */
-  admit(openConnections: number): Refusal | null {
-    if (!this.#handshakes.take(1, this.#clock.nowMs())) return retrySoon;
+  /**
+   * Counts a handshake; the refusal if it is one too many. An address is judged first, so that it cannot use up what
+   * belongs to all.
+   * @param address empty for a unix socket, which is not counted by address.
+   */
+  admit(openConnections: number, address: string): Refusal | null {
+    const nowMs = this.#clock.nowMs();
+    if (address !== "" && !this.#handshakesByAddress.take(limitKeyOf(address), 1, nowMs)) {
+      limitCounters.hit("handshakesPerAddressPerSecMax");
+      return retrySlower;
+    }
+    if (!this.#handshakes.take(1, nowMs)) {
+      limitCounters.hit("handshakesPerSecMax");
+      return retrySoon;
+    }
     const { connectionsMax } = this.#options;
-    return connectionsMax !== null && openConnections >= connectionsMax ? retryLater : null;
+    if (connectionsMax === null || openConnections < connectionsMax) return null;
+    limitCounters.hit("connectionsMax");
+    return retryLater;
   }
 
   /** Counts a connection of an address; false if it is one too many. Unix sockets have none and are not counted. */
   enter(address: string): boolean {
     const { connectionsPerAddressMax } = this.#options;
     if (connectionsPerAddressMax === null || address === "") return true;
-    const count = this.#byAddress.get(address) ?? 0;
-    if (count >= connectionsPerAddressMax) return false;
-    this.#byAddress.set(address, count + 1);
+    const key = limitKeyOf(address);
+    const count = this.#byAddress.get(key) ?? 0;
+    if (count >= connectionsPerAddressMax) {
+      limitCounters.hit("connectionsPerAddressMax");
+      return false;
+    }
+    this.#byAddress.set(key, count + 1);
     return true;
   }
 
   /** Undoes one `enter` that returned true. */
   leave(address: string): void {
-    const count = this.#byAddress.get(address) ?? 0;
-    if (count > 1) this.#byAddress.set(address, count - 1);
-    else this.#byAddress.delete(address);
+    const key = limitKeyOf(address);
+    const count = this.#byAddress.get(key) ?? 0;
+    if (count > 1) this.#byAddress.set(key, count - 1);
+    else this.#byAddress.delete(key);
   }
 }

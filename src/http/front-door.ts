@@ -9,6 +9,7 @@ import type { Server as HttpServer } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 
+import { limitCounters } from "../base/limit-counters.ts";
 import { deflateWindowBits } from "../codec/deflate.ts";
 import { ownCloseCode } from "../connection/close-reason.ts";
 import type { ConnectionOptions } from "../connection/connection-options.ts";
@@ -29,6 +30,8 @@ import { FrontDoorCounters } from "./front-door-counters.ts";
 import { FrontDoorLimits, type FrontDoorLimitOptions } from "./front-door-limits.ts";
 import { Farewell, HeadReader, type HeadReceiver, type Waiting } from "./front-door-waiting.ts";
 import { listenTcp, listenUnix, type ListenOptionsOfDoor } from "./listen.ts";
+import { remoteAddressOf } from "./request-facts.ts";
+import type { TrustedProxies } from "./trusted-proxies.ts";
 import { receiveUpgrades, type UpgradeReceiver } from "./upgrade-from-http.ts";
 import type { Endpoint, Router, UpgradeRequest } from "./upgrade-request.ts";
 
@@ -37,6 +40,7 @@ export interface FrontDoorOptions extends ListenOptionsOfDoor, FrontDoorLimitOpt
   /** PEM, not paths. */
   readonly tls: { readonly cert: string | Buffer; readonly key: string | Buffer } | null;
   readonly allowedOrigins: AllowedOrigins;
+  readonly trustedProxies: TrustedProxies;
   readonly headBytesMax: number;
   /** Infinity for none. */
   readonly headTimeoutMs: number;
@@ -181,10 +185,13 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
 
   onSilence(): void {
     this.counters.refuse("head_timeout");
+    limitCounters.hit("headTimeoutMs");
   }
 
   refuse(socket: Socket, refusal: Refusal): void {
     this.counters.refuse(refusal.reason);
+    if (refusal.reason === "head_timeout") limitCounters.hit("headTimeoutMs");
+    if (refusal.reason === "head_too_large") limitCounters.hit("headBytesMax");
     this.#wait(new Farewell(socket, refusal, this));
   }
 
@@ -258,25 +265,37 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
 
   /** A good handshake: everything that may still refuse it, the cheapest first, before anything is hashed. */
   #admit(socket: Socket, handshake: Handshake, rest: Buffer): void {
-    const refusal = this.#isDraining ? draining : this.#limits.admit(this.#connections.counters.open);
+    const peer = remoteAddressOf(socket);
+    const address = this.#options.trustedProxies.clientOf(peer, handshake.headers.get("x-forwarded-for"));
+    const refusal = this.#isDraining
+      ? draining
+      : this.#limits.admit(this.#connections.counters.open, address);
     if (refusal !== null) return this.refuse(socket, refusal);
     const endpoint = this.#router(handshake.path, handshake.query);
     if (isRefusal(endpoint)) return this.refuse(socket, endpoint);
-    if (endpoint.checkOrigin && !this.#isOriginAllowed(handshake, socket)) {
+    if (endpoint.checkOrigin && !this.#isOriginAllowed(handshake, this.#schemeOf(handshake, socket, peer))) {
       return this.refuse(socket, forbiddenOrigin);
     }
-    this.#upgrade(socket, endpoint, handshake, rest);
+    this.#upgrade(socket, endpoint, handshake, rest, address);
   }
 
-  #isOriginAllowed({ origin, host }: Handshake, socket: Socket): boolean {
-    const { allowedOrigins } = this.#options;
-    return (
-      origin === null || isOriginAllowed(origin, allowedOrigins, host, isEncrypted(socket) ? "https" : null)
-    );
+  #isOriginAllowed({ origin, host }: Handshake, scheme: "http" | "https" | null): boolean {
+    return origin === null || isOriginAllowed(origin, this.#options.allowedOrigins, host, scheme);
   }
 
-  #upgrade(socket: Socket, endpoint: Endpoint, handshake: Handshake, rest: Buffer): void {
-    const remoteAddress = plainAddress(socket.remoteAddress);
+  /** The scheme of the browser's address, where it is known. */
+  #schemeOf({ headers }: Handshake, socket: Socket, peer: string): "http" | "https" | null {
+    const told = this.#options.trustedProxies.schemeOf(peer, headers.get("x-forwarded-proto"));
+    return told ?? (isEncrypted(socket) ? "https" : null);
+  }
+
+  #upgrade(
+    socket: Socket,
+    endpoint: Endpoint,
+    handshake: Handshake,
+    rest: Buffer,
+    remoteAddress: string,
+  ): void {
     const subprotocol = chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols);
     const isWelcome = this.#limits.enter(remoteAddress);
     if (isWelcome && this.#limits.countsAddresses) {
@@ -319,10 +338,4 @@ function optionsFor(
 
 function isEncrypted(socket: Socket): boolean {
   return "encrypted" in socket;
-}
-
-/** An IPv4 peer of a listener on `::` in the form in which everybody writes it. */
-function plainAddress(address: string | undefined): string {
-  if (address === undefined) return "";
-  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
 }

@@ -13,6 +13,8 @@ import {
   type FastifyRequest,
 } from "fastify";
 import { RequestError } from "../base/errors.ts";
+import { limitCounters } from "../base/limit-counters.ts";
+import { BodyBudget } from "./body-reader.ts";
 import type { HttpBackend } from "./http-backend.ts";
 import { createHttpCounters, type HttpCounters, type HttpRoute } from "./http-counters.ts";
 import { HttpRefusal, refusalOf, sendRefusal } from "./http-refusal.ts";
@@ -27,6 +29,7 @@ import { RequestTracker } from "./request-tracker.ts";
 import { RoutePaths } from "./route-paths.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { topicRoutes } from "./topic-routes.ts";
+import { TrustedProxies } from "./trusted-proxies.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -46,8 +49,12 @@ export interface HttpApiOptions {
   readonly requestTimeoutMs?: number;
   /** Largest NDJSON body; when absent what the largest batch needs, at most 16 MiB. */
   readonly publishBodyBytesMax?: number;
+  /** Memory of all bodies together (`limits.httpBodyBytesInFlightMax`); no limit when absent. */
+  readonly bodyBytesInFlightMax?: number;
   /** Most bytes of `data` in one history answer; 16 MiB when absent. */
   readonly historyBytesMax?: number;
+  /** Whose word about clients counts; nobody's when absent. */
+  readonly proxies?: TrustedProxies;
   /** Version of Tapecast, for /openapi.json. */
   readonly version: string;
   /** Where `src/web/static` and `dist` lie; the package this file belongs to when absent. */
@@ -60,6 +67,7 @@ export interface HttpApi {
   /** Give it sockets with `emit("connection", socket)`. It has no `upgrade` listener of its own. */
   readonly server: Server;
   readonly counters: HttpCounters;
+  readonly bodies: BodyBudget;
   /**
    * Ends the API: idle connections at once, busy ones after their answer (which says `Connection: close`), what is
    * left after `graceMs` by force. No socket may be handed over afterwards.
@@ -73,6 +81,8 @@ const mebibyte = 1_048_576;
 export async function createHttpApi(backend: HttpBackend, options: HttpApiOptions): Promise<HttpApi> {
   const counters = createHttpCounters();
   const requests = new RequestTracker(counters);
+  const bodies = new BodyBudget(options.bodyBytesInFlightMax ?? Number.POSITIVE_INFINITY);
+  const proxies = options.proxies ?? new TrustedProxies([]);
   const app = fastify({
     logger: false,
     serverFactory: (handler) =>
@@ -86,6 +96,8 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
       ),
     clientErrorHandler: (error, socket) => {
       counters.clientErrors += 1;
+      if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") limitCounters.hit("headTimeoutMs");
+      if (error.code === "HPE_HEADER_OVERFLOW") limitCounters.hit("headBytesMax");
       answerClientError(error, socket);
     },
     frameworkErrors: (error, _request, reply) => {
@@ -120,9 +132,11 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
       options.publishBodyBytesMax ??
       Math.min(publishLinesMax * (options.messageBytesMax + 1024), 16 * mebibyte),
     counters,
+    proxies,
+    bodies,
     onError: (error) => options.onError(error, "publish"),
   });
-  topicRoutes(app, backend, options.historyBytesMax ?? 16 * mebibyte);
+  topicRoutes(app, backend, proxies, options.historyBytesMax ?? 16 * mebibyte);
   operationRoutes(app, backend);
   pageRoutes(app, await readPages(options.root ?? packageRoot()));
   await app.ready();
@@ -130,6 +144,7 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
   return {
     server: app.server,
     counters,
+    bodies,
     close: async (graceMs = 5000) => {
       const drained = requests.drain(graceMs);
       app.server.closeIdleConnections();

@@ -11,6 +11,12 @@ export interface PublishRequestFacts {
   readonly bearer: string | null;
   /** The peer's address as the socket has it; empty on a unix socket, `gone` when the peer has already reset. */
   readonly remoteAddress: string;
+  /** Whom the peer speaks for: itself, unless it is a trusted proxy. For limits. */
+  readonly clientAddress: string;
+  /** The peer is one of `listen.trustedProxies`: whatever it sends may come from elsewhere. */
+  readonly viaProxy: boolean;
+  /** The Host field, or null. */
+  readonly host: string | null;
   /** True when a `Forwarded` or `X-Forwarded-*` header says that a proxy stands in between. */
   readonly forwarded: boolean;
 }
@@ -35,8 +41,14 @@ export interface HttpBackend {
   history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage>;
   /** Says why this request may not publish (`unauthorized`, `forbidden`, `rate_limited`), or null when it may. */
   mayPublish(facts: PublishRequestFacts): RequestError | null;
-  /** Who holds this token; null is a request without one. @throws RequestError `unauthorized` */
-  identify(token: string | null): Promise<HttpIdentity>;
+  /** Counts the messages of a sender that `mayPublish` let through; `rate_limited` when they are too many, else null. */
+  takePublishes(facts: PublishRequestFacts, count: number): RequestError | null;
+  /**
+   * Who holds this token; null is a request without one.
+   * @param clientAddress as in the facts of a publish request.
+   * @throws RequestError `unauthorized`, `rate_limited`
+   */
+  identify(token: string | null, clientAddress: string): Promise<HttpIdentity>;
   /** Whether this worker should be sent traffic; the reason is shown to anybody who asks. */
   status(): BrokerStatus;
 }

@@ -6,7 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RequestError } from "../base/errors.ts";
-import { bodyTooLarge, readBody } from "./body-reader.ts";
+import { type BodyBudget, type BodyShare, bodyTooLarge, readBody } from "./body-reader.ts";
 import type { HttpBackend } from "./http-backend.ts";
 import type { HttpCounters } from "./http-counters.ts";
 import { HttpRefusal, refusalOf, sendJson, sendRefusal, unsupportedMediaType } from "./http-refusal.ts";
@@ -18,7 +18,8 @@ import {
   type PublishOutcome,
   splitLines,
 } from "./publish-batch.ts";
-import { bearerOf, isForwarded, remoteAddressOf } from "./request-facts.ts";
+import { publishFacts } from "./request-facts.ts";
+import type { TrustedProxies } from "./trusted-proxies.ts";
 
 /** Visible characters of ASCII (RFC 5234 VCHAR), at most 128: a key is stored by the broker for five minutes. */
 const idempotencyKeyPattern = /^[\x21-\x7e]{1,128}$/;
@@ -27,6 +28,8 @@ export interface PublishRouteOptions {
   readonly messageBytesMax: number;
   readonly publishBodyBytesMax: number;
   readonly counters: HttpCounters;
+  readonly proxies: TrustedProxies;
+  readonly bodies: BodyBudget;
   /** Told of what nobody expected. */
   readonly onError: (error: unknown) => void;
 }
@@ -44,9 +47,11 @@ export async function publishRoute(
     ndjson: options.publishBodyBytesMax,
   };
 
+  const shares = new WeakMap<FastifyRequest, BodyShare>();
+
   await app.register(async (scope) => {
     scope.addContentTypeParser("*", (request: FastifyRequest, payload: IncomingMessage) =>
-      readBody(payload, bytesMaxOf[kindOf(request)]),
+      readBody(payload, bytesMaxOf[kindOf(request)], shares.get(request) ?? options.bodies.open()),
     );
     scope.route({
       method: "POST",
@@ -55,9 +60,12 @@ export async function publishRoute(
       schema: publishSchema,
       // The body is bytes, which its schema does not describe; readMessage checks them.
       validatorCompiler: () => () => true,
-      onRequest: async (request) => judgeSender(request, backend),
+      onRequest: async (request) => judgeSender(request, backend, options.proxies),
       preParsing: async (request, reply, payload) => {
         judgeBodyHead(request, bytesMaxOf[kindOf(request)]);
+        const share = options.bodies.open();
+        shares.set(request, share);
+        reply.raw.once("close", () => share.release());
         invitesBody(request, reply);
         return payload;
       },
@@ -66,12 +74,8 @@ export async function publishRoute(
   });
 }
 
-function judgeSender(request: FastifyRequest, backend: HttpBackend): void {
-  const refused = backend.mayPublish({
-    bearer: bearerOf(request.headers),
-    remoteAddress: remoteAddressOf(request.raw.socket),
-    forwarded: isForwarded(request.headers),
-  });
+function judgeSender(request: FastifyRequest, backend: HttpBackend, proxies: TrustedProxies): void {
+  const refused = backend.mayPublish(publishFacts(request.raw, proxies));
   if (refused !== null) throw refused;
 }
 
@@ -129,6 +133,8 @@ async function publish(
     onError: options.onError,
   };
   const lines = single ? [{ number: 1, bytes: body }] : splitLines(body);
+  const tooFast = backend.takePublishes(publishFacts(request.raw, options.proxies), lines.length);
+  if (tooFast !== null) throw tooFast;
   const outcomes = await publishBatch(lines, backend, batchOptions);
 
   if (single) {

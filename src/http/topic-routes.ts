@@ -8,7 +8,8 @@ import type { BrokerTopic, HistoryPage, Position, Publication } from "../broker/
 import type { HttpBackend } from "./http-backend.ts";
 import { sendJson } from "./http-refusal.ts";
 import { historyLimitDefault, historySchema, valueSchema } from "./openapi-schemas.ts";
-import { bearerOf } from "./request-facts.ts";
+import { bearerOf, clientAddressOf } from "./request-facts.ts";
+import type { TrustedProxies } from "./trusted-proxies.ts";
 
 interface TopicParams {
   readonly topic: string;
@@ -22,12 +23,17 @@ interface HistoryQuery {
 }
 
 /** @param historyBytesMax most bytes of `data` in one history answer; at least one message is always given */
-export function topicRoutes(app: FastifyInstance, backend: HttpBackend, historyBytesMax: number): void {
+export function topicRoutes(
+  app: FastifyInstance,
+  backend: HttpBackend,
+  proxies: TrustedProxies,
+  historyBytesMax: number,
+): void {
   app.get<{ Params: TopicParams }>(
     "/api/topics/:topic",
     { config: { httpRoute: "value" }, schema: valueSchema },
     async (request, reply) => {
-      const topic = await readableTopic(request, backend);
+      const topic = await readableTopic(request, backend, proxies);
       if (topic.history === null) return sendJson(reply, JSON.stringify({ topic: topic.name }));
       return sendJson(reply, valueBody(topic, await backend.history(topic, null, 1)));
     },
@@ -37,7 +43,7 @@ export function topicRoutes(app: FastifyInstance, backend: HttpBackend, historyB
     "/api/topics/:topic/history",
     { config: { httpRoute: "history" }, schema: historySchema },
     async (request, reply) => {
-      const topic = await readableTopic(request, backend);
+      const topic = await readableTopic(request, backend, proxies);
       if (topic.history === null) {
         throw new RequestError("bad_request", "this topic is live only: its rule keeps no history");
       }
@@ -52,9 +58,10 @@ export function topicRoutes(app: FastifyInstance, backend: HttpBackend, historyB
 async function readableTopic(
   request: FastifyRequest<{ Params: TopicParams }>,
   backend: HttpBackend,
+  proxies: TrustedProxies,
 ): Promise<BrokerTopic> {
   const token = bearerOf(request.headers);
-  const identity = await backend.identify(token);
+  const identity = await backend.identify(token, clientAddressOf(request.raw, proxies));
   const topic = backend.topic(request.params.topic);
   if (!identity.maySubscribe(topic.name)) {
     if (token === null)

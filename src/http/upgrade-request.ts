@@ -15,7 +15,7 @@ export interface UpgradeRequest {
   readonly query: URLSearchParams;
   /** By lower-case name. Do not keep it beyond `accept`: it is the largest part of a connection's memory. */
   readonly headers: ReadonlyMap<string, string>;
-  /** An IPv4 peer of an IPv6 listener in IPv4 form; empty for a unix socket. */
+  /** The client's address in canonical spelling, behind trusted proxies too; empty for a unix socket. */
   readonly remoteAddress: string;
   /** TLS ends here. */
   readonly encrypted: boolean;

@@ -171,6 +171,12 @@ export const workerCatalogue = {
     labels: ["reason"],
     help: "Connections that asked for a WebSocket or sent no whole request head, and were refused, by reason.",
   },
+  limitsReached: {
+    name: "tapecast_limits_reached_total",
+    type: "counter",
+    labels: ["limit"],
+    help: "How often a limit of the configuration stopped somebody, by its key in `limits`.",
+  },
   commands: {
     name: "tapecast_commands_total",
     type: "counter",

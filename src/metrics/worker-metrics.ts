@@ -115,6 +115,8 @@ export interface HttpSources {
 export interface WorkerSources {
   connections(): ConnectionSources;
   deflate(): DeflateSources;
+  /** As `limitCounters.reached` of src/base/limit-counters.ts. */
+  limits(): CountsByLabel;
   frontDoor(): FrontDoorSources;
   sessions(): SessionSources;
   hub(): HubSources;
@@ -153,6 +155,7 @@ function workerReadings(
 ): Readonly<Record<WorkerMetric, () => Reading>> {
   return {
     ...connectionReadings(sources),
+    limitsReached: () => byLabel("limit", sources.limits()),
     commands: () => byLabel("method", sources.sessions().commandsByMethod),
     commandErrors: () => byLabel("code", sources.sessions().errorsByCode),
     ...hubReadings(sources),

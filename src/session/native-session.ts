@@ -5,6 +5,7 @@
  */
 import type { Identity } from "../auth/identity.ts";
 import { BrokerError, RequestError } from "../base/errors.ts";
+import { limitCounters } from "../base/limit-counters.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import type { PlainVariant } from "../hub/entry.ts";
 import type { Reader } from "../hub/reader.ts";
@@ -13,6 +14,7 @@ import { closeCodes } from "../protocol/close-codes.ts";
 import { parseCommand } from "../protocol/parse-command.ts";
 import type { Command, SincePosition } from "../protocol/parse-command.ts";
 import { errorReply, ReplyWriter } from "../protocol/reply-writer.ts";
+import { requireRoom } from "./topic-room.ts";
 import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
 import { SubscriptionRequest } from "./subscription-request.ts";
@@ -26,6 +28,8 @@ export interface NativeSessionOptions {
   readonly topics: readonly string[];
   /** From `Authorization: Bearer` or `?token=`; null when absent. */
   readonly token: string | null;
+  /** The client's address, for what is counted by address; empty for a unix socket. */
+  readonly address: string;
   /** From `?interval=`: default of `intervalMs`; null when absent. */
   readonly intervalMs: number | null;
   /** From `?batch=1`. */
@@ -121,6 +125,14 @@ export class NativeSession {
     this.#unreadable = 0;
     const { idJson, command } = parsed;
     commandsByMethod[command.method] += 1;
+    if (!this.#services.commandBudget.take(1, this.#services.clock.nowMs())) {
+      limitCounters.hit("commandsPerWorkerPerSecMax");
+      this.#refuse(
+        idJson,
+        new RequestError("rate_limited", "the server has too many commands to answer now"),
+      );
+      return;
+    }
     if (!this.#isBusy) {
       this.#run(idJson, command);
       return;
@@ -157,6 +169,7 @@ export class NativeSession {
     this.#drainAction = null;
     this.#waiting.length = 0;
     this.#expiry.clear();
+    this.#services.users.leave(this.#identity?.sub ?? null);
     this.#services.hub.remove(this.#reader, this.#services.clock.nowMs());
   }
 
@@ -238,12 +251,18 @@ export class NativeSession {
     const errors = new Map<string, RequestError>();
     const max = this.#services.limits.topicsPerConnectionMax ?? Number.POSITIVE_INFINITY;
     let count = this.#reader.topicCount;
+    let opening = 0;
     for (const name of names) {
       try {
         const topic = this.#services.topics.topic(name);
         this.#services.topics.requireSubscribe(this.#identity, name);
         if (this.#subscribedLog(name) === null) count += 1;
-        if (count > max) throw new RequestError("limit", `a connection has at most ${max} topics`);
+        if (count > max) {
+          limitCounters.hit("topicsPerConnectionMax");
+          throw new RequestError("limit", `a connection has at most ${max} topics`);
+        }
+        requireRoom(this.#services, name, opening);
+        if (this.#services.hub.find(name) === null) opening += 1;
         topics.push(topic);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
@@ -280,12 +299,22 @@ export class NativeSession {
   #publish(idJson: string, name: unknown, data: Uint8Array): void {
     const topic = this.#services.topics.topic(name);
     this.#services.topics.requirePublish(this.#identity, topic.name);
-    const { messageBytesMax, clientPublishesPerSecMax } = this.#services.limits;
+    const { messageBytesMax, clientPublishesPerSecMax, clientPublishesPerUserPerSecMax } =
+      this.#services.limits;
+    const nowMs = this.#services.clock.nowMs();
     if (data.length > messageBytesMax) {
+      limitCounters.hit("messageBytesMax");
       throw new RequestError("too_large", `a message has at most ${messageBytesMax} bytes`);
     }
-    if (!this.#publishBudget.take(1, this.#services.clock.nowMs())) {
+    if (!this.#publishBudget.take(1, nowMs)) {
+      limitCounters.hit("clientPublishesPerSecMax");
       throw new RequestError("rate_limited", `at most ${clientPublishesPerSecMax} messages a second`);
+    }
+    if (!this.#services.users.takePublish(this.#identity?.sub ?? null, nowMs)) {
+      throw new RequestError(
+        "rate_limited",
+        `at most ${clientPublishesPerUserPerSecMax} messages a second over all connections of a user`,
+      );
     }
     const options = { origin: this.#connection.id };
     this.#answer(idJson, this.#services.broker.publish(topic, Buffer.from(data), options), (position) => {
@@ -328,13 +357,18 @@ export class NativeSession {
   /** Resolves to what is wrong with the token, or null when it is now this connection's. */
   async #authenticate(token: string): Promise<RequestError | null> {
     try {
-      const identity = await this.#services.auth.verify(token);
+      const identity = await this.#services.auth.verify(token, this.#options.address);
       const before = this.#identity;
       if (before !== null && before.sub !== null && before.sub !== identity.sub) {
         return new RequestError("forbidden", "the new token is not for the same subject");
       }
+      if (this.#isClosed) return null;
+      if (before?.sub !== identity.sub && !this.#services.users.enter(identity.sub)) {
+        this.#connection.close(closeCodes.connectionLimit, "connection_limit");
+        return new RequestError("limit", "this user has as many connections as they may have");
+      }
       this.#identity = identity;
-      if (!this.#isClosed) this.#expiry.set(identity.expiresWallMs);
+      this.#expiry.set(identity.expiresWallMs);
       return null;
     } catch (error) {
       return this.#requestError(error);

@@ -11,12 +11,15 @@ import type { TopicLog } from "../hub/topic-log.ts";
 import { closeCodes, standardCloseCodes } from "../protocol/close-codes.ts";
 import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
+import { hasRoom } from "./topic-room.ts";
 import { TokenExpiry } from "./token-expiry.ts";
 import type { RuledTopic } from "./topic-access.ts";
 
 export interface RawSessionOptions {
   readonly topic: RuledTopic;
   readonly token: string | null;
+  /** As in NativeSessionOptions. */
+  readonly address: string;
   readonly intervalMs: number | null;
 }
 
@@ -28,6 +31,8 @@ export class RawSession {
   readonly #expiry: TokenExpiry;
   #opening: OpenRequest | null = null;
   #log: TopicLog | null = null;
+  /** Counted as a connection of this user. */
+  #sub: string | null = null;
   #isClosed = false;
 
   constructor(connection: SessionConnection, services: SessionServices, options: RawSessionOptions) {
@@ -47,7 +52,7 @@ export class RawSession {
       return;
     }
     this.#services.auth
-      .verify(token)
+      .verify(token, this.#options.address)
       .then(
         (identity) => this.#subscribe(identity),
         (error: unknown) => {
@@ -75,6 +80,7 @@ export class RawSession {
     this.#isClosed = true;
     this.#opening?.cancel();
     this.#expiry.clear();
+    this.#services.users.leave(this.#sub);
     this.#services.hub.remove(this.#reader, this.#services.clock.nowMs());
   }
 
@@ -90,8 +96,17 @@ export class RawSession {
       else this.#connection.close(closeCodes.unauthorized, "unauthorized");
       return;
     }
+    const { hub, clock, users } = this.#services;
+    if (!users.enter(identity.sub)) {
+      this.#connection.close(closeCodes.connectionLimit, "connection_limit");
+      return;
+    }
+    this.#sub = identity.sub;
+    if (!hasRoom(this.#services, topic.name)) {
+      this.#connection.close(closeCodes.overloaded, "overloaded");
+      return;
+    }
     this.#expiry.set(identity.expiresWallMs);
-    const { hub, clock } = this.#services;
     this.#opening = hub.open([topic], clock.nowMs(), ([log]) => this.#opened(log ?? null));
   }
 

@@ -5,7 +5,9 @@ import type { RequestErrorCode } from "../base/errors.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { TokenBucket } from "../base/token-bucket.ts";
 import type { TopicAccess } from "./topic-access.ts";
+import type { UserLimits } from "./user-limits.ts";
 
 /** The eight things a session needs of a socket, not a socket. */
 export interface SessionConnection {
@@ -26,14 +28,17 @@ export interface SessionLimits {
   readonly topicsPerConnectionMax: number | null;
   readonly messageBytesMax: number;
   readonly clientPublishesPerSecMax: number | null;
+  readonly clientPublishesPerUserPerSecMax: number | null;
+  readonly topicsPerWorkerMax: number | null;
+  readonly commandsPerWorkerPerSecMax: number | null;
   readonly pendingBytesMax: number;
 }
 
 export interface TokenVerifier {
   /** What a connection without a token may do; null when a token is required. */
   readonly anonymous: Identity | null;
-  /** @throws RequestError */
-  verify(token: string): Promise<Identity>;
+  /** @param address of the client, empty for a unix socket. @throws RequestError */
+  verify(token: string, address: string): Promise<Identity>;
 }
 
 /** Plain numbers, read by the metrics. */
@@ -69,6 +74,9 @@ export interface SessionServices {
   readonly broker: Pick<Broker, "publish" | "history" | "refresh">;
   readonly topics: TopicAccess;
   readonly auth: TokenVerifier;
+  readonly users: UserLimits;
+  /** Commands of all connections together. */
+  readonly commandBudget: TokenBucket;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly limits: SessionLimits;

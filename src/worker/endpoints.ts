@@ -83,6 +83,7 @@ function nativeEndpoint(
       const session = new NativeSession(connection, services, {
         topics: [...new Set(names)],
         token: tokenOf(request),
+        address: request.remoteAddress,
         intervalMs,
         batch: query.get("batch") === "1",
       });
@@ -118,7 +119,12 @@ function rawEndpoint(
     checkOrigin: true,
     ...kinds,
     accept(connection, request): ConnectionHandler {
-      const session = new RawSession(connection, services, { topic, token: tokenOf(request), intervalMs });
+      const session = new RawSession(connection, services, {
+        topic,
+        token: tokenOf(request),
+        address: request.remoteAddress,
+        intervalMs,
+      });
       sessions.set(connection, { depart: () => undefined });
       session.start();
       return {
@@ -185,6 +191,7 @@ function echoOptions(config: Config, copies: number): ConnectionOptions {
     ...baseOptions(config),
     messageBytesMax,
     fragmentBytesMin: config.limits.echoFragmentBytesMin ?? 0,
+    messageLimitName: "echoMessageBytesMax",
     pendingBytesMax: Number.isFinite(pendingBytesMax) ? pendingBytesMax + echoSlackBytes : null,
     inboundMessagesPerSecMax: null,
     inboundBytesPerSecMax: null,

@@ -1,7 +1,12 @@
 /** What the HTTP API asks of a worker, answered by the broker, the topic rules and `auth`. */
 import type { Identity } from "../auth/identity.ts";
 import type { PublishKeys } from "../auth/publish-keys.ts";
+import type { CredentialGuard } from "../auth/credential-guard.ts";
 import { RequestError } from "../base/errors.ts";
+import type { Clock } from "../base/clock.ts";
+import { canonicalAddress, isLoopback, isUnspecified, limitKeyOf } from "../base/ip-address.ts";
+import type { KeyedBuckets } from "../base/keyed-buckets.ts";
+import { limitCounters } from "../base/limit-counters.ts";
 import type {
   Broker,
   BrokerStatus,
@@ -19,11 +24,13 @@ export interface HttpBackendParts {
   readonly topics: TopicAccess;
   readonly keys: PublishKeys;
   readonly auth: TokenVerifier;
+  readonly guard: CredentialGuard;
+  /** `limits.httpPublishesPerSecMax`, for each sender. */
+  readonly publishes: KeyedBuckets;
+  readonly clock: Clock;
   /** Whether this worker should be sent traffic. */
   readonly status: () => BrokerStatus;
 }
-
-const loopback = /^(?:127\.\d+\.\d+\.\d+|::1|::ffff:127\.\d+\.\d+\.\d+|)$/;
 
 export class WorkerHttpBackend implements HttpBackend {
   readonly #parts: HttpBackendParts;
@@ -44,22 +51,30 @@ export class WorkerHttpBackend implements HttpBackend {
     return this.#parts.broker.history(topic, since, limit);
   }
 
-  mayPublish({ bearer, remoteAddress, forwarded }: PublishRequestFacts): RequestError | null {
+  mayPublish(facts: PublishRequestFacts): RequestError | null {
     const { keys } = this.#parts;
-    if (keys.configured) {
-      if (bearer !== null && keys.accepts(bearer)) return null;
-      return new RequestError("unauthorized", "publishing needs a publish key as Authorization: Bearer KEY");
-    }
-    // A proxy on this machine speaks for peers that are not; an empty address is a unix socket's.
-    if (!forwarded && loopback.test(remoteAddress)) return null;
+    if (keys.configured) return this.#keyProblem(facts);
+    if (isThisMachine(facts)) return null;
     return new RequestError(
       "forbidden",
-      "no publish key is configured (auth.publishKeys), so only this machine may publish",
+      "no publish key is configured (auth.publishKeys), so only this machine may publish, by an address of its own",
     );
   }
 
-  async identify(token: string | null): Promise<HttpIdentity> {
-    const identity = await this.#identityOf(token);
+  takePublishes({ bearer, clientAddress }: PublishRequestFacts, count: number): RequestError | null {
+    const { keys, publishes, clock } = this.#parts;
+    // Peers of a unix socket are one sender: they have no address.
+    const sender = keys.configured ? `key ${bearer ?? ""}` : `address ${limitKeyOf(clientAddress)}`;
+    if (publishes.take(sender, count, clock.nowMs())) return null;
+    limitCounters.hit("httpPublishesPerSecMax");
+    return new RequestError(
+      "rate_limited",
+      "more messages a second than limits.httpPublishesPerSecMax allows",
+    );
+  }
+
+  async identify(token: string | null, clientAddress: string): Promise<HttpIdentity> {
+    const identity = await this.#identityOf(token, clientAddress);
     return { maySubscribe: (topic) => this.#parts.topics.maySubscribe(identity, topic) };
   }
 
@@ -67,13 +82,47 @@ export class WorkerHttpBackend implements HttpBackend {
     return this.#parts.status();
   }
 
-  async #identityOf(token: string | null): Promise<Identity> {
+  #keyProblem({ bearer, clientAddress }: PublishRequestFacts): RequestError | null {
+    const { keys, guard } = this.#parts;
+    try {
+      guard.check(clientAddress);
+    } catch (error) {
+      if (error instanceof RequestError) return error;
+      throw error;
+    }
+    if (bearer !== null && keys.accepts(bearer)) return null;
+    if (bearer !== null) guard.failed(clientAddress);
+    return new RequestError("unauthorized", "publishing needs a publish key as Authorization: Bearer KEY");
+  }
+
+  async #identityOf(token: string | null, clientAddress: string): Promise<Identity> {
     const { auth, keys } = this.#parts;
     if (token === null) {
       if (auth.anonymous !== null) return auth.anonymous;
       throw new RequestError("unauthorized", "a token is needed as Authorization: Bearer TOKEN");
     }
     if (auth.anonymous !== null && keys.configured && keys.accepts(token)) return auth.anonymous;
-    return auth.verify(token);
+    return auth.verify(token, clientAddress);
   }
+}
+
+/**
+ * Whether a request comes from a program on this machine. A proxy on this machine speaks for peers that are not; an
+ * empty address is a unix socket's.
+ */
+function isThisMachine({ remoteAddress, forwarded, viaProxy, host }: PublishRequestFacts): boolean {
+  if (forwarded || viaProxy) return false;
+  return remoteAddress === "" || (isLoopback(remoteAddress) && namesThisMachine(host));
+}
+
+/**
+ * DNS rebinding: a page of evil.example whose name is made to lead to 127.0.0.1 sends its requests from this machine,
+ * to us, as its own origin. What it cannot do is to send another Host. Names without a dot lead to no page of a
+ * stranger's.
+ */
+function namesThisMachine(host: string | null): boolean {
+  const name = (host ?? "").toLowerCase().replace(/:\d*$/, "");
+  const address = /^\[(.*)\]$/.exec(name)?.[1] ?? name;
+  if (canonicalAddress(address) !== null) return isLoopback(address) || isUnspecified(address);
+  return !name.includes(".") || name.endsWith(".localhost");
 }

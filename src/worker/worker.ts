@@ -8,10 +8,14 @@
  */
 import { readFileSync } from "node:fs";
 import type { Authenticator } from "../auth/authenticator.ts";
+import { CredentialGuard, GuardedAuthenticator } from "../auth/credential-guard.ts";
 import { PublishKeys } from "../auth/publish-keys.ts";
 import { deflateCounters } from "../codec/deflate-counters.ts";
 import { systemClock } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
+import { KeyedBuckets } from "../base/keyed-buckets.ts";
+import { limitCounters } from "../base/limit-counters.ts";
+import { TokenBucket } from "../base/token-bucket.ts";
 import { RateLimitedLog, type Log } from "../base/log.ts";
 import type { Broker, BrokerListener, BrokerStatus } from "../broker/broker.ts";
 import type { Config } from "../config/schema.ts";
@@ -19,10 +23,12 @@ import { limitNumber } from "../config/schema.ts";
 import { Connections } from "../connection/connections.ts";
 import { FrontDoor } from "../http/front-door.ts";
 import { createHttpApi, type HttpApi } from "../http/http-api.ts";
+import { TrustedProxies } from "../http/trusted-proxies.ts";
 import { Hub } from "../hub/hub.ts";
 import type { WorkerSources } from "../metrics/worker-metrics.ts";
 import { SessionCounters, type SessionServices } from "../session/session-services.ts";
 import { TopicAccess } from "../session/topic-access.ts";
+import { UserLimits } from "../session/user-limits.ts";
 import { closePaced, sleep } from "./drain.ts";
 import { createRouter, type SessionBook } from "./endpoints.ts";
 import { HubPacer } from "./hub-pacer.ts";
@@ -47,6 +53,14 @@ const openTimeoutMs = 5000;
 /** A reader that returns is given at most this much in one write. */
 const catchUpBytesMax = 262_144;
 
+/** What WebSocket and HTTP have in common. */
+interface WorkerShared {
+  readonly topics: TopicAccess;
+  readonly auth: GuardedAuthenticator;
+  readonly proxies: TrustedProxies;
+  readonly http: HttpApi;
+}
+
 export class Worker {
   readonly #config: Config;
   readonly #parts: WorkerParts;
@@ -63,11 +77,17 @@ export class Worker {
   /** @throws ConfigError when a file of the configuration cannot be read. */
   static async create(config: Config, parts: WorkerParts): Promise<Worker> {
     const topics = new TopicAccess(config.topics, config.auth.required);
+    const guard = new CredentialGuard(config.limits.badCredentialsPerAddressPerSecMax, systemClock);
+    const auth = new GuardedAuthenticator(parts.auth, guard);
+    const proxies = new TrustedProxies(config.listen.trustedProxies);
     const backend = new WorkerHttpBackend({
       broker: parts.broker,
       topics,
       keys: new PublishKeys(config.auth.publishKeys),
-      auth: parts.auth,
+      auth,
+      guard,
+      publishes: new KeyedBuckets(config.limits.httpPublishesPerSecMax),
+      clock: systemClock,
       status: () => worker.status(),
     });
     const peerLog = new RateLimitedLog(parts.log, systemClock);
@@ -75,14 +95,16 @@ export class Worker {
       messageBytesMax: limitNumber(config.limits.messageBytesMax),
       headBytesMax: config.limits.headBytesMax ?? 1_048_576,
       headTimeoutMs: config.limits.headTimeoutMs ?? 60_000,
+      proxies,
+      bodyBytesInFlightMax: limitNumber(config.limits.httpBodyBytesInFlightMax),
       version: parts.version,
       onError: (error, route) => peerLog.error({ err: error, route }, "an HTTP request failed"),
     });
-    const worker = new Worker(config, parts, topics, http);
+    const worker = new Worker(config, parts, { topics, auth, proxies, http });
     return worker;
   }
 
-  private constructor(config: Config, parts: WorkerParts, topics: TopicAccess, http: HttpApi) {
+  private constructor(config: Config, parts: WorkerParts, { topics, auth, proxies, http }: WorkerShared) {
     this.#config = config;
     this.#parts = parts;
     this.#http = http;
@@ -103,9 +125,9 @@ export class Worker {
     );
     this.#pacer.drive(this.#hub);
     this.#door = new FrontDoor(
-      doorOptions(config),
+      doorOptions(config, proxies),
       this.#connections,
-      createRouter(config, this.#sessionServices(topics), this.#sessions),
+      createRouter(config, this.#sessionServices(topics, auth), this.#sessions),
       http.server,
     );
   }
@@ -166,6 +188,7 @@ export class Worker {
     return {
       connections: () => this.#connections.counters,
       deflate: () => deflateCounters,
+      limits: () => limitCounters.reached,
       frontDoor: () => this.#door.counters,
       sessions: () => this.#sessionCounters,
       hub: () => this.#hub.counters,
@@ -177,21 +200,26 @@ export class Worker {
     };
   }
 
-  #sessionServices(topics: TopicAccess): SessionServices {
+  #sessionServices(topics: TopicAccess, auth: GuardedAuthenticator): SessionServices {
     const { limits, heartbeat } = this.#config;
-    const { broker, auth, log } = this.#parts;
+    const { broker, log } = this.#parts;
     const peerLog = new RateLimitedLog(log, systemClock);
     return {
       hub: this.#hub,
       broker,
       topics,
       auth,
+      users: new UserLimits(limits.connectionsPerUserMax, limits.clientPublishesPerUserPerSecMax),
+      commandBudget: new TokenBucket(limits.commandsPerWorkerPerSecMax, systemClock.nowMs()),
       clock: systemClock,
       wheel: this.#connections.wheel,
       limits: {
         topicsPerConnectionMax: limits.topicsPerConnectionMax,
         messageBytesMax: limitNumber(limits.messageBytesMax),
         clientPublishesPerSecMax: limits.clientPublishesPerSecMax,
+        clientPublishesPerUserPerSecMax: limits.clientPublishesPerUserPerSecMax,
+        topicsPerWorkerMax: limits.topicsPerWorkerMax,
+        commandsPerWorkerPerSecMax: limits.commandsPerWorkerPerSecMax,
         pendingBytesMax: limitNumber(limits.pendingBytesMax),
       },
       heartbeatMs: heartbeat.intervalMs,
@@ -201,7 +229,10 @@ export class Worker {
   }
 }
 
-function doorOptions(config: Config): ConstructorParameters<typeof FrontDoor>[0] {
+function doorOptions(
+  config: Config,
+  trustedProxies: TrustedProxies,
+): ConstructorParameters<typeof FrontDoor>[0] {
   const { listen, limits, auth } = config;
   return {
     host: listen.host,
@@ -216,12 +247,14 @@ function doorOptions(config: Config): ConstructorParameters<typeof FrontDoor>[0]
             key: readPem("listen.tls.key", listen.tls.key),
           },
     allowedOrigins: auth.allowedOrigins,
+    trustedProxies,
     headBytesMax: limitNumber(limits.headBytesMax),
     headTimeoutMs: limitNumber(limits.headTimeoutMs),
     socketsMax: socketsMax(),
     connectionsMax: limits.connectionsMax,
     connectionsPerAddressMax: limits.connectionsPerAddressMax,
     handshakesPerSecMax: limits.handshakesPerSecMax,
+    handshakesPerAddressPerSecMax: limits.handshakesPerAddressPerSecMax,
   };
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
+import { limitNames } from "../../src/base/limit-counters.ts";
 import { configMarkdown } from "../../src/config/config-markdown.ts";
 import { defaultYaml } from "../../src/config/default-yaml.ts";
 import { loadConfig } from "../../src/config/load.ts";
@@ -58,10 +59,14 @@ describe("the documents", () => {
     expect(limits).toEqual({
       connectionsMax: null,
       connectionsPerAddressMax: null,
+      connectionsPerUserMax: null,
       handshakesPerSecMax: 2000,
+      handshakesPerAddressPerSecMax: null,
+      badCredentialsPerAddressPerSecMax: 100,
       headBytesMax: 16_384,
       headTimeoutMs: 10_000,
       topicsPerConnectionMax: 1024,
+      topicsPerWorkerMax: 262_144,
       messageBytesMax: 65_536,
       echoMessageBytesMax: 16_777_216,
       fragmentsPerMessageMax: 1024,
@@ -70,7 +75,11 @@ describe("the documents", () => {
       controlFramesPerSecMax: 20,
       inboundMessagesPerSecMax: 100,
       inboundBytesPerSecMax: 1_048_576,
+      commandsPerWorkerPerSecMax: null,
       clientPublishesPerSecMax: 5,
+      clientPublishesPerUserPerSecMax: null,
+      httpPublishesPerSecMax: null,
+      httpBodyBytesInFlightMax: 268_435_456,
       pendingBytesMax: 1_048_576,
       pendingAgeMsMax: 10_000,
       pendingBytesTotalMax: 536_870_912,
@@ -79,7 +88,17 @@ describe("the documents", () => {
     expect(flush).toEqual({ windowMsMax: 20, ringMessagesMax: 256 });
     expect(demo).toEqual({ replay: null, speed: 1, loop: true, rootEcho: false });
     expect(auth).toEqual({ required: false, publishKeys: [], jwt: null, allowedOrigins: "same-origin" });
-    expect(listen).toEqual({ host: "0.0.0.0", port: 8080, unixSocket: null, tls: null, reusePort: false });
+    expect(listen).toEqual({
+      host: "0.0.0.0",
+      port: 8080,
+      unixSocket: null,
+      trustedProxies: [],
+      tls: null,
+      reusePort: false,
+    });
+    // A condition of fragmentsPerMessageMax: it stops nobody by itself.
+    const stopping = Object.keys(limits).filter((key) => key !== "echoFragmentBytesMin");
+    expect(stopping.toSorted()).toEqual([...limitNames].toSorted());
     expect(admin).toEqual({ host: "127.0.0.1", port: 9464 });
     expect(workers).toBe("auto");
   });

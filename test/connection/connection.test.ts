@@ -282,6 +282,28 @@ describe("heartbeat", () => {
     expect(pair.connections.counters.pingsOut).toBe(4);
   });
 
+  // Found behind nginx: with a timeout longer than the interval the next ping came after the timeout only.
+  it("keeps its interval when the timeout is longer", async () => {
+    pair = await connectPair({ heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 8000 });
+    const { notes, peer } = pair;
+    for (let round = 1; round <= 4; round += 1) {
+      pair.advance(1100);
+      await peer.until(() => peer.events.length === round);
+      const reads = pair.connections.counters.reads;
+      peer.send(encodeMaskedFrame(opcode.pong, Buffer.alloc(0), 9));
+      await eventually(() => pair.connections.counters.reads > reads);
+    }
+    pair.advance(1100);
+    await peer.until(() => peer.events.length === 5);
+    pair.advance(7500);
+    await settle();
+    expect(notes.closed).toBeNull();
+    expect(peer.events).toHaveLength(5);
+    pair.advance(700);
+    await eventually(() => notes.closed !== null);
+    expect(notes.closed).toEqual({ code: 4002, reason: "heartbeat_timeout" });
+  });
+
   it("does not ping a peer that talks", async () => {
     pair = await connectPair(heartbeat);
     for (let round = 0; round < 5; round += 1) {

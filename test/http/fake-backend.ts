@@ -31,6 +31,8 @@ export class FakeBackend implements HttpBackend {
   /** Asked before each publication; what it returns is thrown. */
   failure: (topic: string, callIndex: number) => Error | null = () => null;
   refusal: RequestError | null = null;
+  readonly publishesTaken: number[] = [];
+  publishesLeft = Number.POSITIVE_INFINITY;
   state: BrokerStatus = { ready: true, reason: null };
   /** When set, `publish` waits for it: a slow broker. */
   gate: Promise<void> | null = null;
@@ -83,6 +85,11 @@ export class FakeBackend implements HttpBackend {
   mayPublish(facts: PublishRequestFacts): RequestError | null {
     this.facts.push(facts);
     return this.refusal;
+  }
+
+  takePublishes(_facts: PublishRequestFacts, count: number): RequestError | null {
+    this.publishesTaken.push(count);
+    return count > this.publishesLeft ? new RequestError("rate_limited", "too many") : null;
   }
 
   async identify(token: string | null): Promise<HttpIdentity> {

@@ -12,6 +12,7 @@ import { compressionOptions, type ConnectionHandler } from "../../src/connection
 import { Connections } from "../../src/connection/connections.ts";
 import type { RefusalReason } from "../../src/handshake/refusal.ts";
 import { FrontDoor, type FrontDoorOptions } from "../../src/http/front-door.ts";
+import { TrustedProxies } from "../../src/http/trusted-proxies.ts";
 import type { Endpoint, Router, UpgradeRequest } from "../../src/http/upgrade-request.ts";
 import { unlimited } from "../connection/connection-pair.ts";
 
@@ -41,10 +42,12 @@ const defaults: FrontDoorOptions = {
   reusePort: false,
   tls: null,
   allowedOrigins: "same-origin",
+  trustedProxies: new TrustedProxies([]),
   headBytesMax: 16_384,
   headTimeoutMs: 10_000,
   connectionsMax: null,
   connectionsPerAddressMax: null,
+  handshakesPerAddressPerSecMax: null,
   handshakesPerSecMax: null,
   socketsMax: null,
 };

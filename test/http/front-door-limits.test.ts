@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 
 import { clientRequest, createKey } from "../../src/handshake/client-handshake.ts";
+import { limitCounters } from "../../src/base/limit-counters.ts";
+import { TrustedProxies } from "../../src/http/trusted-proxies.ts";
 import { eventually, RawPeer } from "../connection/raw-peer.ts";
 import { openDoor, type Door } from "./front-door-fixture.ts";
 
@@ -8,13 +10,15 @@ let open: Door;
 
 afterEach(() => open.stop());
 
-function handshake(): Buffer {
-  return clientRequest({ host: "test", target: "/ws" }, createKey());
+function handshake(forwardedFor?: string): Buffer {
+  const headers: Record<string, string> =
+    forwardedFor === undefined ? {} : { "X-Forwarded-For": forwardedFor };
+  return clientRequest({ host: "test", target: "/ws" }, createKey(), [], headers);
 }
 
-async function refusal(): Promise<string> {
+async function refusal(forwardedFor?: string): Promise<string> {
   const peer = await RawPeer.connect(open.where);
-  peer.send(handshake());
+  peer.send(handshake(forwardedFor));
   await peer.until(() => peer.isEnded || peer.isClosed || peer.text.includes("welcome"));
   peer.socket.destroy();
   return peer.text;
@@ -60,6 +64,102 @@ describe("limits of the front door", () => {
     expect(open.refused("handshake_rate")).toBe(20 - accepted);
     expect(answers.find((answer) => answer.startsWith("HTTP/1.1 503 "))).toMatch(/\r\nRetry-After: 1\r\n/);
   });
+
+  it("handshakesPerAddressPerSecMax: 429, at the limit and one past it; other addresses notice nothing", async () => {
+    open = await openDoor({
+      handshakesPerAddressPerSecMax: 2,
+      handshakesPerSecMax: 6,
+      trustedProxies: new TrustedProxies(["127.0.0.1"]),
+    });
+    const before = limitCounters.reached.get("handshakesPerAddressPerSecMax")!;
+    const answers: string[] = [];
+    for (let count = 0; count < 9; count += 1) answers.push(await refusal("2001:db8::1"));
+    const refused = answers.filter((answer) => !answer.startsWith("HTTP/1.1 101 "));
+    expect(refused.length).toBeGreaterThanOrEqual(6);
+    expect(refused[0]).toMatch(/^HTTP\/1\.1 429 [^]*\r\nRetry-After: 1\r\n[^]*"handshake_rate_per_address"/);
+    expect(limitCounters.reached.get("handshakesPerAddressPerSecMax")! - before).toBe(refused.length);
+    expect(await refusal("2001:db8::ffff"), "the same /64").toMatch(/^HTTP\/1\.1 429 /);
+    expect(await refusal("2001:db8:0:1::1"), "nor did it use up what is for all").toMatch(/^HTTP\/1\.1 101 /);
+  });
+
+  it("connectionsPerAddressMax behind a trusted proxy counts clients, and by /64 of IPv6", async () => {
+    open = await openDoor({
+      connectionsPerAddressMax: 1,
+      trustedProxies: new TrustedProxies(["127.0.0.0/8"]),
+    });
+    const seen = async (forwardedFor: string): Promise<string> => {
+      const peer = await RawPeer.connect(open.where);
+      peer.send(handshake(forwardedFor));
+      await peer.until(() => peer.isEnded || /welcome|connection_limit/.test(peer.text));
+      kept.push(peer);
+      return peer.text.includes("welcome")
+        ? "welcome"
+        : peer.text.includes("connection_limit")
+          ? "limit"
+          : peer.text;
+    };
+    const kept: RawPeer[] = [];
+    expect(await seen("1.2.3.4")).toBe("welcome");
+    expect(await seen("9.9.9.9, ::ffff:1.2.3.4")).toBe("limit");
+    expect(await seen("1.2.3.4, 1.2.3.5")).toBe("welcome");
+    expect(await seen("2001:db8::1")).toBe("welcome");
+    expect(await seen("2001:db8::2")).toBe("limit");
+    expect(open.requests.map(({ remoteAddress }) => remoteAddress)).toEqual([
+      "1.2.3.4",
+      "1.2.3.5",
+      "2001:db8:0:0:0:0:0:1",
+    ]);
+    for (const peer of kept) peer.socket.destroy();
+  });
+
+  it("what a stranger forwards is not looked at", async () => {
+    open = await openDoor({ connectionsPerAddressMax: 1 });
+    const first = await RawPeer.connect(open.where);
+    first.send(handshake("1.2.3.4"));
+    await first.until(() => first.text.includes("welcome"));
+    const second = await RawPeer.connect(open.where);
+    second.send(handshake("1.2.3.5"));
+    await second.until(() => second.text.includes("connection_limit"));
+    expect(open.requests[0]!.remoteAddress).toBe("127.0.0.1");
+    for (const peer of [first, second]) peer.socket.destroy();
+  });
+
+  it.each([
+    {
+      peer: "a trusted proxy",
+      trusted: ["127.0.0.1"],
+      origin: "https://tape.test",
+      proto: "https",
+      status: 101,
+    },
+    {
+      peer: "a trusted proxy",
+      trusted: ["127.0.0.1"],
+      origin: "http://tape.test",
+      proto: "https",
+      status: 403,
+    },
+    {
+      peer: "a trusted proxy",
+      trusted: ["127.0.0.1"],
+      origin: "https://tape.test",
+      proto: "http",
+      status: 403,
+    },
+    { peer: "a stranger", trusted: [], origin: "http://tape.test", proto: "https", status: 101 },
+  ])(
+    "same-origin: $origin by X-Forwarded-Proto $proto of $peer is $status",
+    async ({ trusted, origin, proto, status }) => {
+      open = await openDoor({ trustedProxies: new TrustedProxies(trusted) });
+      const peer = await RawPeer.connect(open.where);
+      const headers = { Origin: origin, "X-Forwarded-Proto": proto };
+      const head = clientRequest({ host: "tape.test", target: "/ws" }, createKey(), [], headers);
+      peer.send(head);
+      await peer.until(() => peer.isEnded || peer.text.includes("\r\n\r\n"));
+      expect(peer.text.slice(0, 13)).toBe(`HTTP/1.1 ${status} `);
+      peer.socket.destroy();
+    },
+  );
 
   it("a crowd of sockets beyond connectionsMax and its headroom is not even read from", async () => {
     open = await openDoor({ connectionsMax: 0 });

@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError, RequestError } from "../../src/base/errors.ts";
+import { TrustedProxies } from "../../src/http/trusted-proxies.ts";
 import { epoch } from "./fake-backend.ts";
 import {
   type Answer,
@@ -37,6 +38,64 @@ interface Result {
 function resultsOf(answer: Answer): Result[] {
   return (JSON.parse(answer.text) as { results: Result[] }).results;
 }
+
+describe("POST /api/publish behind proxies and limits", () => {
+  it("says whom a trusted proxy speaks for", async () => {
+    const behind = await startHarness({ proxies: new TrustedProxies(["127.0.0.1"]) });
+    await ask(
+      behind.port,
+      "POST",
+      "/api/publish",
+      { ...json, "x-forwarded-for": "9.9.9.9, [2001:db8::1]:55" },
+      "{}",
+    );
+    expect(behind.backend.facts[0]).toMatchObject({
+      remoteAddress: "127.0.0.1",
+      clientAddress: "2001:db8:0:0:0:0:0:1",
+      viaProxy: true,
+      forwarded: true,
+    });
+    await behind.stop();
+  });
+
+  it("answers 429 when a sender is too fast, for the whole batch; nothing of it is published", async () => {
+    harness.backend.publishesLeft = 2;
+    const lines = [
+      '{"topic":"quote.A","data":1}',
+      '{"topic":"quote.A","data":2}',
+      '{"topic":"quote.A","data":3}',
+    ];
+    const answer = await publish(lines.join("\n"), ndjson);
+    expect(answer.status).toBe(429);
+    expect(errorOf(answer).code).toBe("rate_limited");
+    expect(answer.headers["retry-after"]).toBe("1");
+    expect(harness.backend.calls).toEqual([]);
+    expect((await publish(lines.slice(1).join("\n"), ndjson)).status).toBe(200);
+    expect(harness.backend.publishesTaken).toEqual([3, 2]);
+  });
+
+  it("answers 503 to bodies beyond their memory, and takes them again when that is free", async () => {
+    const tight = await startHarness({ messageBytesMax: 20_000, bodyBytesInFlightMax: 16_384 });
+    const holding = connect(tight.port, "127.0.0.1");
+    holding.write(
+      "POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n" +
+        " ".repeat(8000),
+    );
+    await expect.poll(() => tight.api.bodies.bytes).toBe(8192);
+    const body = `{"topic":"quote.A","data":"${"x".repeat(10_000)}"}`;
+    const refused = await ask(tight.port, "POST", "/api/publish", json, body);
+    expect([refused.status, errorOf(refused).code, refused.headers["retry-after"]]).toEqual([
+      503,
+      "unavailable",
+      "1",
+    ]);
+    holding.destroy();
+    await expect.poll(() => tight.api.bodies.bytes).toBe(0);
+    expect((await ask(tight.port, "POST", "/api/publish", json, body)).status).toBe(200);
+    await expect.poll(() => tight.api.bodies.bytes).toBe(0);
+    await tight.stop();
+  });
+});
 
 describe("POST /api/publish with one JSON message", () => {
   it("answers topic, epoch and seq when the topic has history", async () => {
@@ -106,7 +165,9 @@ describe("POST /api/publish with one JSON message", () => {
     );
     expect(text).toMatch(/^HTTP\/1\.1 401 /);
     expect(text.toLowerCase()).toContain("www-authenticate: bearer");
-    expect(harness.backend.facts).toEqual([{ bearer: "K1", remoteAddress: "127.0.0.1", forwarded: true }]);
+    expect(harness.backend.facts).toMatchObject([
+      { bearer: "K1", remoteAddress: "127.0.0.1", forwarded: true },
+    ]);
     expect(harness.backend.calls).toHaveLength(0);
   });
 
@@ -119,7 +180,14 @@ describe("POST /api/publish with one JSON message", () => {
     ["a key with symbols", { authorization: "Bearer a-b.c_d~e+f/==" }, "a-b.c_d~e+f/==", false],
   ])("reads the facts of a request: %s", async (_name, headers, bearer, forwarded) => {
     await publish('{"topic":"quote.A","data":1}', { ...json, ...headers });
-    expect(harness.backend.facts[0]).toEqual({ bearer, remoteAddress: "127.0.0.1", forwarded });
+    expect(harness.backend.facts[0]).toMatchObject({
+      bearer,
+      clientAddress: "127.0.0.1",
+      viaProxy: false,
+      host: `127.0.0.1:${harness.port}`,
+      remoteAddress: "127.0.0.1",
+      forwarded,
+    });
   });
 });
 

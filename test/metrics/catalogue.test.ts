@@ -32,6 +32,7 @@ describe("the catalogue of metrics", () => {
           "mode",
           "cause",
           "rule",
+          "limit",
           "version",
           "node",
         ]).toContain(label);

@@ -1,4 +1,5 @@
 /** The layers' real counters as a worker hands them to its metrics; the type check holds the shapes together. */
+import { limitCounters } from "../../src/base/limit-counters.ts";
 import { newBrokerCounters } from "../../src/broker/counters.ts";
 import { deflateCounters } from "../../src/codec/deflate-counters.ts";
 import { ConnectionCounters } from "../../src/connection/connection-counters.ts";
@@ -23,6 +24,7 @@ export function sourcesOf(counters: ReturnType<typeof realCounters>): WorkerSour
   return {
     connections: () => counters.connections,
     deflate: () => deflateCounters,
+    limits: () => limitCounters.reached,
     frontDoor: () => counters.frontDoor,
     sessions: () => counters.sessions,
     hub: () => counters.hub,

@@ -2,7 +2,10 @@
 import { describe, expect, it } from "vitest";
 
 import { RequestError } from "../../src/base/errors.ts";
+import { limitCounters, type LimitName } from "../../src/base/limit-counters.ts";
+import { TokenBucket } from "../../src/base/token-bucket.ts";
 import { TokenExpiry, expiryJitterMs } from "../../src/session/token-expiry.ts";
+import { UserLimits } from "../../src/session/user-limits.ts";
 import { granted, SessionWorld, tick, topics } from "./session-world.ts";
 import type { Client } from "./session-world.ts";
 
@@ -450,3 +453,119 @@ describe("the rules of topics", () => {
     expect(topics.topic("quote.A").sharesCompression).toBe(true);
   });
 });
+
+describe("limits of a user", () => {
+  it("connectionsPerUserMax: one more is closed with 4504, over both endpoints, until one goes", async () => {
+    const world = strict();
+    world.users = new UserLimits(2, null);
+    world.tokens.set("u1", ofUser("u1"));
+    world.tokens.set("u2", ofUser("u2"));
+    const first = await world.client({ token: "u1" });
+    const second = world.raw("quote.A", { token: "u1" });
+    await tick();
+    const third = await world.client({ token: "u1" });
+    const fourth = world.raw("quote.A", { token: "u1" });
+    const other = await world.client({ token: "u2" });
+    await tick();
+    expect([first, second, third, fourth, other].map(({ connection }) => connection.closedWith?.code)).toEqual([
+      undefined, undefined, 4504, 4504, undefined,
+    ]); // prettier-ignore
+    first.connection.end();
+    await tick();
+    expect((await world.client({ token: "u1" })).connection.closedWith).toBeNull();
+    expect((await world.client({ token: "u1" })).connection.closedWith?.code).toBe(4504);
+  });
+
+  it("a renewed token counts once, and a refused one gives nothing back", async () => {
+    const world = strict();
+    world.users = new UserLimits(1, null);
+    for (const name of ["u1", "again"]) world.tokens.set(name, ofUser("u1"));
+    const first = await world.client({ token: "u1" });
+    await world.ask(first, token("again"));
+    await world.ask(first, token("bad"));
+    expect((await world.client({ token: "u1" })).connection.closedWith?.code).toBe(4504);
+    first.connection.end();
+    await tick();
+    expect((await world.client({ token: "u1" })).connection.closedWith).toBeNull();
+  });
+
+  it("a token over the wire is counted as one at the handshake", async () => {
+    const world = strict();
+    world.users = new UserLimits(1, null);
+    world.tokens.set("u1", ofUser("u1"));
+    const [first, second] = [await world.client(), await world.client()];
+    await world.ask(first, token("u1"));
+    await world.ask(second, token("u1"));
+    expect(first.connection.closedWith).toBeNull();
+    expect(second.connection.closedWith?.code).toBe(4504);
+  });
+
+  it("without a subject nobody is counted", async () => {
+    const world = new SessionWorld();
+    world.users = new UserLimits(1, 1);
+    world.tokens.set("nameless", ofUser(null));
+    for (const holder of [null, null, "nameless", "nameless"]) {
+      expect((await world.client({ token: holder })).connection.closedWith).toBeNull();
+    }
+  });
+
+  it("clientPublishesPerUserPerSecMax: over all of a user's connections, and again a second later", async () => {
+    const world = strict();
+    world.users = new UserLimits(null, 2);
+    world.tokens.set("u1", ofUser("u1"));
+    world.tokens.set("u2", ofUser("u2"));
+    const [one, two, other] = [
+      await world.client({ token: "u1" }),
+      await world.client({ token: "u1" }),
+      await world.client({ token: "u2" }),
+    ];
+    const publish = { id: 1, method: "publish", params: { topic: "chat.a", data: 1 } };
+    expect(await codeOf(world, one, publish)).toBeNull();
+    expect(await codeOf(world, two, publish)).toBeNull();
+    expect(await codeOf(world, two, publish)).toBe("rate_limited");
+    expect(await codeOf(world, other, publish)).toBeNull();
+    world.go(1000);
+    expect(await codeOf(world, one, publish)).toBeNull();
+  });
+});
+
+describe("limits of a worker", () => {
+  it("topicsPerWorkerMax: one more is refused by its name; topics that are open already are not", async () => {
+    const world = new SessionWorld();
+    world.limits = { ...world.limits, topicsPerWorkerMax: 3 };
+    const counted = reachedBefore("topicsPerWorkerMax");
+    const [first, second] = [await world.client(), await world.client()];
+    const [reply] = await world.ask(first, subscribeTo("quote.A", "quote.B", "quote.C", "quote.D"));
+    expect(reply).toContain('"errors":{"quote.D":{"code":"limit"');
+    expect(world.hub.counters.topics).toBe(3);
+    expect((await world.ask(second, subscribeTo("quote.A")))[0]).not.toContain("errors");
+    expect((await world.ask(second, subscribeTo("quote.E")))[0]).toContain('"limit"');
+    expect(world.raw("quote.F").connection.closedWith).toEqual({ code: 4004, reason: "overloaded" });
+    expect(world.raw("quote.B").connection.closedWith).toBeNull();
+    expect(reachedBefore("topicsPerWorkerMax") - counted).toBe(3);
+  });
+
+  it("commandsPerWorkerPerSecMax: more are answered rate_limited, whoever sends them", async () => {
+    const world = new SessionWorld();
+    world.commandBudget = new TokenBucket(2, world.nowMs);
+    const counted = reachedBefore("commandsPerWorkerPerSecMax");
+    const [first, second] = [await world.client(), await world.client()];
+    const ping = { id: 1, method: "ping" };
+    expect(await codeOf(world, first, ping)).toBeNull();
+    expect(await codeOf(world, second, ping)).toBeNull();
+    expect(await world.ask(second, ping)).toEqual([
+      '{"id":1,"error":{"code":"rate_limited","message":"the server has too many commands to answer now","temporary":true}}',
+    ]);
+    world.go(500);
+    expect(await codeOf(world, first, ping)).toBeNull();
+    expect(reachedBefore("commandsPerWorkerPerSecMax") - counted).toBe(1);
+  });
+});
+
+function ofUser(sub: string | null) {
+  return granted(["**"], { sub, publish: ["**"] });
+}
+
+function reachedBefore(name: LimitName): number {
+  return limitCounters.reached.get(name)!;
+}

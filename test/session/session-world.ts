@@ -3,6 +3,7 @@ import type { Identity } from "../../src/auth/identity.ts";
 import { anonymousIdentity, grantedIdentity } from "../../src/auth/identity.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { BrokerError, RequestError } from "../../src/base/errors.ts";
+import { TokenBucket } from "../../src/base/token-bucket.ts";
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
 import type {
   BrokerTopic,
@@ -25,6 +26,7 @@ import type {
 } from "../../src/session/session-services.ts";
 import { TopicAccess } from "../../src/session/topic-access.ts";
 import type { SessionRule } from "../../src/session/topic-access.ts";
+import { UserLimits } from "../../src/session/user-limits.ts";
 import { textMessages } from "../hub/fake-sink.ts";
 
 export const epoch = "1795338789954376";
@@ -223,8 +225,13 @@ export class SessionWorld {
     topicsPerConnectionMax: 1024,
     messageBytesMax: 65_536,
     clientPublishesPerSecMax: 5,
+    clientPublishesPerUserPerSecMax: null,
+    topicsPerWorkerMax: null,
+    commandsPerWorkerPerSecMax: null,
     pendingBytesMax: 1_048_576,
   };
+  users = new UserLimits(null, null);
+  commandBudget = new TokenBucket(null, 1000);
   #nextId = 0;
 
   constructor(ringMessagesMax = 16) {
@@ -264,6 +271,8 @@ export class SessionWorld {
       clock,
       wheel,
       counters,
+      users: this.users,
+      commandBudget: this.commandBudget,
       limits: this.limits,
       heartbeatMs: 25_000,
       onUnexpected: (error) => void this.unexpected.push(error),
@@ -288,6 +297,7 @@ export class SessionWorld {
     const session = new NativeSession(connection, this.services(), {
       topics: [],
       token: null,
+      address: "",
       intervalMs: null,
       batch: false,
       ...options,
@@ -313,6 +323,7 @@ export class SessionWorld {
     const session = new RawSession(connection, this.services(), {
       topic: topics.topic(topic),
       token: null,
+      address: "",
       intervalMs: null,
       ...options,
     });

@@ -1,0 +1,65 @@
+/**
+ * What somebody who guesses tokens and keys can cost: an address that has shown too many bad ones is told to wait before
+ * anything of its is verified again. Good ones cost nothing here, however many come from behind one address.
+ */
+import type { Clock } from "../base/clock.ts";
+import { RequestError } from "../base/errors.ts";
+import { limitKeyOf } from "../base/ip-address.ts";
+import { KeyedBuckets } from "../base/keyed-buckets.ts";
+import { limitCounters } from "../base/limit-counters.ts";
+import type { Authenticator } from "./authenticator.ts";
+import type { Identity } from "./identity.ts";
+
+/** Counts bad credentials by address (IPv6: by /64). Peers of a unix socket have none and are not counted. */
+export class CredentialGuard {
+  readonly #bad: KeyedBuckets;
+  readonly #clock: Clock;
+
+  /** @param badPerSecMax `limits.badCredentialsPerAddressPerSecMax`. */
+  constructor(badPerSecMax: number | null, clock: Clock) {
+    this.#bad = new KeyedBuckets(badPerSecMax);
+    this.#clock = clock;
+  }
+
+  /** To be asked before a credential is looked at. @throws RequestError `rate_limited` */
+  check(address: string): void {
+    if (address === "" || this.#bad.has(limitKeyOf(address), this.#clock.nowMs())) return;
+    limitCounters.hit("badCredentialsPerAddressPerSecMax");
+    throw new RequestError(
+      "rate_limited",
+      "too many bad credentials from this address; try again in a second",
+    );
+  }
+
+  /** The credential was bad. */
+  failed(address: string): void {
+    if (address !== "") this.#bad.take(limitKeyOf(address), 1, this.#clock.nowMs());
+  }
+}
+
+/** The authenticator of a worker behind its guard. */
+export class GuardedAuthenticator {
+  readonly #authenticator: Authenticator;
+  readonly #guard: CredentialGuard;
+
+  constructor(authenticator: Authenticator, guard: CredentialGuard) {
+    this.#authenticator = authenticator;
+    this.#guard = guard;
+  }
+
+  /** As Authenticator.anonymous. */
+  get anonymous(): Identity | null {
+    return this.#authenticator.anonymous;
+  }
+
+  /** As Authenticator.verify. @throws RequestError also `rate_limited` */
+  async verify(token: string, address: string): Promise<Identity> {
+    this.#guard.check(address);
+    try {
+      return await this.#authenticator.verify(token);
+    } catch (error) {
+      if (error instanceof RequestError && error.code === "unauthorized") this.#guard.failed(address);
+      throw error;
+    }
+  }
+}
