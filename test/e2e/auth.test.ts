@@ -5,7 +5,7 @@ import { get, publish } from "./http.ts";
 import { Peer } from "./peer.ts";
 import { tapecast } from "./run.ts";
 import { Server } from "./server.ts";
-import { within } from "./until.ts";
+import { until, within } from "./until.ts";
 
 const publishKey = "canary-publish-key-7f3a9c";
 const secret = "canary-jwt-secret-of-more-than-32-bytes-51b2";
@@ -41,6 +41,10 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const each of [server, strict]) {
+    // The last figures come with the next second.
+    await until("the metrics to have the refusals", async () => {
+      return (await each.metrics()).sum("tapecast_http_requests_total", { status: "4xx" }) > 0;
+    });
     const metrics = await each.metrics();
     expect(await each.stop()).toEqual({ code: 0, signal: null });
     const seen = each.process.stdout + each.process.stderr + metrics.text;
@@ -211,6 +215,79 @@ describe("the rules of topics", () => {
 });
 
 describe("secrets", () => {
+  it("no answer repeats one, wherever it was sent, and pages tell nobody their address", async () => {
+    const oddToken = `${token.slice(0, -6)}canary`;
+    canaries.push(oddToken, "canary-wrong-key", "canary-password", "canary-cookie");
+    const headers = {
+      ...bearer("canary-wrong-key"),
+      cookie: "session=canary-cookie",
+      "x-api-key": publishKey,
+    };
+    const paths = [
+      "/",
+      "/demo/chat",
+      "/openapi.json",
+      "/healthz",
+      "/readyz",
+      "/api/topics/quote.A",
+      "/nowhere",
+      "/ws",
+    ];
+    for (const each of [server, strict]) {
+      const answers = [
+        ...paths.flatMap((path) => [
+          get(`${each.http}${path}?token=${oddToken}&key=${publishKey}`, { headers }),
+          get(`${each.http}${path}?token=${token}`, { headers: bearer(oddToken) }),
+        ]),
+        publish(each.http, "quote.A", `"${oddToken}`, { headers }),
+        publish(each.http, "quote.A", "{", { headers: bearer(publishKey) }),
+        get(`${each.admin}/healthz?token=${oddToken}`, { headers }),
+        get(`${each.admin}/readyz?token=${oddToken}`, { headers }),
+        get(`${each.admin}/nowhere/${oddToken}`, { headers }),
+      ];
+      for (const answer of await Promise.all(answers)) {
+        const seen = JSON.stringify(answer.headers) + answer.text;
+        for (const canary of canaries) expect(seen.includes(canary), `${canary.slice(0, 12)}…`).toBe(false);
+        if (answer.text.includes("<html")) expect(answer.headers["referrer-policy"]).toBe("no-referrer");
+      }
+      // Handshakes that fail in every way, with a token in each.
+      for (const path of ["/ws", "/raw/quote.A", "/raw/no.such", "/nowhere", "/ws?interval=x"]) {
+        const url = `${each.ws}${path}${path.includes("?") ? "&" : "?"}token=${oddToken}`;
+        const peer = new Peer({ url, headers: { Origin: "https://evil.example" } });
+        expect((await peer.ended).status, path).toBeGreaterThanOrEqual(400);
+      }
+      const peer = await Peer.native(each.ws);
+      for (const bad of [oddToken, publishKey, `"${oddToken}"`]) {
+        const reply = JSON.stringify(await peer.command("token", { token: bad }));
+        expect(reply).not.toContain(bad);
+      }
+      await peer.close();
+    }
+  });
+
+  it("no command prints one, whatever goes wrong", async () => {
+    const nobody = "http://127.0.0.1:1";
+    const runs = await Promise.all([
+      tapecast(["publish", "--url", nobody, "--key", publishKey, "quote.A", "1"]),
+      tapecast(["publish", "--url", server.http, "--key", `${publishKey}-not`, "quote.A", "1"]),
+      tapecast(["publish", "--redis", "redis://user:canary-password@127.0.0.1:1", "quote.A", "1"]),
+      tapecast(["subscribe", "--url", `ws://127.0.0.1:1`, "--token", token, "quote.A"]),
+      tapecast(["subscribe", "--url", `${strict.ws}/ws?token=${token}x`, "quote.A"]),
+      tapecast(["check-config", "/nonexistent"], {
+        env: { TAPECAST_AUTH__PUBLISH_KEYS: `["${publishKey} x"]` },
+      }),
+      tapecast(["serve", "--set", `auth.publishKeys=["${publishKey} x"]`]),
+      tapecast(["serve", "--set", `auth.jwt={"algorithms":["RS256"],"secret":"${secret}"}`]),
+    ]);
+    runs.push(await tapecast(["token", "--sub", "a", "--secret", "canary-short-secret"]));
+    for (const [index, { code, stdout, stderr }] of runs.entries()) {
+      expect(code, `command ${index}`).not.toBe(0);
+      for (const canary of [...canaries, "canary-short-secret"]) {
+        expect((stdout + stderr).includes(canary), `${canary.slice(0, 12)}… by command ${index}`).toBe(false);
+      }
+    }
+  });
+
   it("print-config masks them", async () => {
     const { stdout } = await tapecast([
       "print-config",

@@ -51,7 +51,7 @@ describe("config/demo.yaml", () => {
       const page = await get(server.http + path);
       expect(page.status).toBe(200);
       expect(page.headers["content-type"]).toMatch(/^text\/html/u);
-      expect(page.headers["content-security-policy"]).toContain("default-src 'self'");
+      expect(page.headers["content-security-policy"]).toContain("default-src 'none'");
       const parts = Array.from(
         page.text.matchAll(/(?:src|href)="(\/demo\/[^"]+)"/gu),
         ([, part]) => part ?? "",

@@ -63,11 +63,15 @@ describe("pages", () => {
     expect([answer.status, answer.headers["content-type"], answer.text]).toEqual([200, type, files[file]]);
     expect(answer.headers["cache-control"]).toBe("no-cache");
     expect(answer.headers["content-security-policy"]).toBe(
-      "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; form-action 'self'; " +
-        "frame-ancestors 'none'; object-src 'none'",
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+        "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " +
+        "require-trusted-types-for 'script'",
     );
     expect(answer.headers["x-content-type-options"]).toBe("nosniff");
     expect(answer.headers["referrer-policy"]).toBe("no-referrer");
+    expect(answer.headers["x-frame-options"]).toBe("DENY");
+    expect(answer.headers["cross-origin-opener-policy"]).toBe("same-origin");
+    expect(answer.headers["cross-origin-resource-policy"]).toBe("same-origin");
   });
 
   it.each([

@@ -141,15 +141,9 @@ describe.each<ProxyKind>(["nginx", "haproxy"])("behind %s", (kind) => {
   });
 
   it("same-origin knows that the browser spoke http to the proxy", async () => {
-    const statusOf = async (origin: string) =>
-      (
-        await clientAt(proxy.port, handshake("/ws", [`Origin: ${origin}`]), {
-          done: (text) => text.includes("\r\n"),
-        })
-      ).slice(9, 12);
-    expect(await statusOf("http://tape.test")).toBe("101");
-    expect(await statusOf("https://tape.test")).toBe("403");
-    expect(await statusOf("http://evil.test")).toBe("403");
+    expect(await statusOf(proxy.port, "http://tape.test")).toBe("101");
+    expect(await statusOf(proxy.port, "https://tape.test")).toBe("403");
+    expect(await statusOf(proxy.port, "http://evil.test")).toBe("403");
   });
 
   it("a reader to whom nothing is said outlives the proxy's time limit: the heartbeat is shorter", async () => {
@@ -177,3 +171,11 @@ describe.each<ProxyKind>(["nginx", "haproxy"])("behind %s", (kind) => {
     expect(answer).toMatch(/^HTTP\/1\.1 50[23] /u);
   });
 });
+
+/** The status that a handshake of a page of this origin gets. */
+async function statusOf(port: number, origin: string): Promise<string> {
+  const answer = await clientAt(port, handshake("/ws", [`Origin: ${origin}`]), {
+    done: (text) => text.includes("\r\n"),
+  });
+  return answer.slice(9, 12);
+}
