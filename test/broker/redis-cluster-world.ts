@@ -67,11 +67,12 @@ export function isReady({ recorder }: Worker): boolean {
 
 /**
  * Publishes 1, 2, 3 … about once a millisecond until told to stop. A publish that is refused as temporary is repeated
- * with its key, as a caller does after a 503, and counted.
+ * and counted. @param withKeys each has a key of its own, as a caller needs who repeats after a 503.
  */
 export function publishSteadily(
   worker: Worker,
   topic: BrokerTopic,
+  withKeys: boolean,
 ): { readonly stop: () => Promise<{ readonly last: number; readonly failureCount: number }> } {
   const stopping = new AbortController();
   let last = 0;
@@ -80,11 +81,7 @@ export function publishSteadily(
     while (!stopping.signal.aborted) {
       const data = bytes(String(last + 1));
       try {
-        await worker.broker.publish(
-          topic,
-          data,
-          failureCount === 0 ? {} : { idempotencyKey: String(last + 1) },
-        );
+        await worker.broker.publish(topic, data, withKeys ? { idempotencyKey: String(last + 1) } : {});
         last++;
       } catch (error) {
         if (!(error instanceof BrokerError) || !error.retryable) throw error;

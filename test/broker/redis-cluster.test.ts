@@ -139,7 +139,7 @@ describe("a slot moves under load", () => {
     const [worker, publisher] = [await world.start(), await world.start()];
     await openAndWait(worker, chat);
     await openAndWait(worker, live);
-    const publishing = publishSteadily(publisher, chat);
+    const publishing = publishSteadily(publisher, chat, false);
     for (let round = 1; round <= 5; round++) {
       const seen = worker.recorder.seqs("chat.a").length;
       await cluster.moveSlot(slotOf(chat), await otherThan(slotOf(chat)));
@@ -159,7 +159,7 @@ describe("a slot moves under load", () => {
     const other = { ...chat, name: chatInSamePartition() };
     await openAndWait(worker, chat);
     const slot = slotOf(chat);
-    const [from, to] = [await cluster.ownerOf(slot), await otherThan(slot)];
+    const [from, to] = [(await cluster.ownerOf(slot))!, await otherThan(slot)];
     await publisher.broker.publish(chat, bytes("1"), {});
     await cluster.beginMove(slot, from, to);
     // The log is still at the old place; with a key of our own making the call would be TRYAGAIN.
@@ -189,7 +189,7 @@ describe("a slot moves under load", () => {
   it("with a caller's key: stored once, after the move; refused as temporary when that takes longer than 2 s", async () => {
     const publisher = await world.start();
     const slot = slotOf(chat);
-    const [from, to] = [await cluster.ownerOf(slot), await otherThan(slot)];
+    const [from, to] = [(await cluster.ownerOf(slot))!, await otherThan(slot)];
     await publisher.broker.publish(chat, bytes("1"), {});
     await cluster.beginMove(slot, from, to);
     const options = { idempotencyKey: "order-4711" };

@@ -337,6 +337,65 @@ describe("subscribe", () => {
   });
 });
 
+describe("topic-key", () => {
+  it("prints channel and key, with the hash tag in a cluster only", async () => {
+    const plain = await runCli(["topic-key", "quote.AAPL"]);
+    expect(JSON.parse(plain.stdout)).toEqual({
+      topic: "quote.AAPL",
+      channel: "tape:quote.AAPL",
+      key: "tape:log:quote.AAPL",
+    });
+    const cluster = ["-s", "broker.redis.mode=cluster"];
+    const both = await runCli(["topic-key", ...cluster, "quote.AAPL", "chat.lobby"]);
+    expect(
+      both.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual([
+      {
+        topic: "quote.AAPL",
+        channel: "tape:{p73}:quote.AAPL",
+        key: "tape:{p73}:log:quote.AAPL",
+        partition: 73,
+        slot: 570,
+      },
+      {
+        topic: "chat.lobby",
+        channel: "tape:{p83}:chat.lobby",
+        key: "tape:{p83}:log:chat.lobby",
+        partition: 83,
+        slot: 4612,
+      },
+    ]);
+  });
+
+  it("prints one of them as plain text, with the prefix and partitions of the configuration", async () => {
+    const sets = [
+      "-s",
+      "broker.redis.mode=cluster",
+      "-s",
+      "broker.redis.partitions=10",
+      "-s",
+      "broker.redis.prefix=x:",
+    ];
+    expect((await runCli(["topic-key", "--key", ...sets, "quote.AAPL"])).stdout).toBe(
+      "x:{p7}:log:quote.AAPL\n",
+    );
+    expect((await runCli(["topic-key", "--channel", ...sets, "quote.AAPL"])).stdout).toBe(
+      "x:{p7}:quote.AAPL\n",
+    );
+  });
+
+  it("refuses what is no topic, and both options at once", async () => {
+    for (const args of [["a b"], ["quote.AAPL", "--key", "--channel"]]) {
+      const { code, stdout, stderr } = await runCli(["topic-key", ...args]);
+      expect([args, code, stdout]).toEqual([args, 2, ""]);
+      expect(stderr).toMatch(/^tapecast: (a b: a topic is segments|--channel and --key exclude each other)/u);
+    }
+  });
+});
+
 describe("token", () => {
   const claims = [
     "--sub",

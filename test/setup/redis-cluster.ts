@@ -39,8 +39,8 @@ export class RedisCluster {
     return this.masters.slice(0, 3).map((server) => server.url);
   }
 
-  /** The master that serves `slot`, as the first living one sees it. */
-  async ownerOf(slot: number): Promise<ClusterServer> {
+  /** The master that serves `slot`, as the first living server sees it; null while it knows of none. */
+  async ownerOf(slot: number): Promise<ClusterServer | null> {
     for (const server of [...this.masters, ...this.replicas]) {
       if (server.client.status !== "ready") continue;
       const lines = String(await server.client.cluster("NODES")).split("\n");
@@ -54,8 +54,9 @@ export class RedisCluster {
         const owner = [...this.masters, ...this.replicas].find((each) => each.id === id);
         if (isOwner && owner !== undefined) return owner;
       }
+      return null;
     }
-    throw new Error(`nobody serves slot ${slot}`);
+    return null;
   }
 
   /** Begins to move a slot: keys that are missing are asked for at `to` from now on. */
@@ -86,6 +87,7 @@ export class RedisCluster {
   /** Moves a slot with all its keys. */
   async moveSlot(slot: number, to: ClusterServer): Promise<void> {
     const from = await this.ownerOf(slot);
+    if (from === null) throw new Error(`nobody serves slot ${slot}`);
     await this.beginMove(slot, from, to);
     while ((await this.moveKeys(slot, from, to)) > 0);
     await this.endMove(slot, from, to);

@@ -1,0 +1,161 @@
+/**
+ * Masters of a Redis Cluster that go, while messages flow: killed, frozen, and demoted by hand. About 20 s, most of them
+ * the cluster's own time to agree that a master is dead (cluster-node-timeout, 2 s here).
+ */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { BrokerTopic } from "../../src/broker/broker.ts";
+import { partitionOf, partitionSlot } from "../../src/broker/topic-partition.ts";
+import { type ClusterServer, RedisCluster, until } from "../setup/redis-cluster.ts";
+import { bytes, count, openAndWait, type Worker } from "./recorder.ts";
+import { ClusterWorld, isReady, publishSteadily } from "./redis-cluster-world.ts";
+
+const history = { size: 20_000, ttlMs: 600_000 };
+
+let cluster: RedisCluster;
+let world: ClusterWorld;
+beforeEach(async () => {
+  cluster = await RedisCluster.start({ replicas: true });
+  world = new ClusterWorld(cluster);
+}, 60_000);
+afterEach(async () => {
+  await world.stop();
+  await cluster.stop();
+});
+
+function slotOf(topic: BrokerTopic): number {
+  return partitionSlot(partitionOf(topic.name, 256));
+}
+
+/** Waits until the replica of `master` serves the topic. */
+async function takenOver(topic: BrokerTopic, master: ClusterServer): Promise<void> {
+  await until(async () => {
+    const owner = await cluster.ownerOf(slotOf(topic));
+    return owner !== null && owner !== master;
+  }, "the replica to take over");
+}
+
+/** One `every` topic on each of the three masters. */
+async function topicPerMaster(): Promise<{ readonly topic: BrokerTopic; readonly master: ClusterServer }[]> {
+  const found = new Map<string, { topic: BrokerTopic; master: ClusterServer }>();
+  for (let index = 0; found.size < 3; index++) {
+    const topic: BrokerTopic = { name: `chat.f${index}`, delivery: "every", history };
+    const master = (await cluster.ownerOf(slotOf(topic)))!;
+    if (!found.has(master.id)) found.set(master.id, { topic, master });
+  }
+  return [...found.values()];
+}
+
+/** Publishes on all topics while `hurt` runs, and checks that what was stored came, once and in order. */
+async function loseNothingDuring(
+  topics: readonly BrokerTopic[],
+  hurt: (worker: Worker) => Promise<void>,
+): Promise<{ readonly failureCount: number }> {
+  const [worker, publisher] = [await world.start(), await world.start()];
+  await Promise.all(topics.map((topic) => openAndWait(worker, topic)));
+  const publishings = topics.map((topic) => publishSteadily(publisher, topic, true));
+  await until(async () => topics.every(({ name }) => worker.recorder.seqs(name).length > 50), "a flow");
+  await hurt(worker);
+  const before = topics.map(({ name }) => worker.recorder.seqs(name).length);
+  await until(
+    async () => topics.every(({ name }, index) => worker.recorder.seqs(name).length > before[index]! + 50),
+    "a flow on every topic again",
+  );
+  let failureCount = 0;
+  for (const [index, { name }] of topics.entries()) {
+    const result = await publishings[index]!.stop();
+    failureCount += result.failureCount;
+    await worker.recorder.until(() => worker.recorder.texts(name).at(-1) === String(result.last));
+    expect(worker.recorder.gaps(name)).toEqual([]);
+    expect(worker.recorder.texts(name)).toEqual(count(1, result.last).map(String));
+    expect(worker.recorder.seqs(name)).toEqual(count(1, result.last));
+  }
+  await worker.recorder.until(() => isReady(worker));
+  return { failureCount };
+}
+
+describe("a master of a Redis Cluster goes, three topics under load", () => {
+  it("killed: its replica takes over, publishers get 503 for a while, nothing stored is missing", async () => {
+    const topics = await topicPerMaster();
+    const { failureCount } = await loseNothingDuring(
+      topics.map(({ topic }) => topic),
+      async (worker) => {
+        const { master, topic } = topics[0]!;
+        master.client.disconnect();
+        await master.kill();
+        await worker.recorder.until(() => !isReady(worker));
+        await takenOver(topic, master);
+        await worker.recorder.until(() => isReady(worker), 20_000);
+      },
+    );
+    // What took longer than 2 s was refused, and told.
+    expect(failureCount).toBeGreaterThan(0);
+  }, 60_000);
+
+  it("demoted by hand (CLUSTER FAILOVER), as for an upgrade: nothing is missing, nobody gets an error", async () => {
+    const topics = await topicPerMaster();
+    const { failureCount } = await loseNothingDuring(
+      topics.map(({ topic }) => topic),
+      async () => {
+        for (const [index, replica] of cluster.replicas.entries()) {
+          let askedMs = Number.NEGATIVE_INFINITY;
+          await until(async () => {
+            if ((await replica.client.role())[0] === "master") return true;
+            // It gives up after 5 s when the machine is too busy, and is to be asked again.
+            if (performance.now() - askedMs > 6000) {
+              askedMs = performance.now();
+              await replica.client.cluster("FAILOVER");
+            }
+            return false;
+          }, `replica ${index} as master`);
+        }
+      },
+    );
+    expect(failureCount).toBe(0);
+  }, 60_000);
+
+  it("frozen, with its connections alive: the probe notices, its replica takes over", async () => {
+    const topics = await topicPerMaster();
+    await loseNothingDuring(
+      topics.map(({ topic }) => topic),
+      async () => {
+        const { master, topic } = topics[0]!;
+        master.client.disconnect();
+        master.freeze();
+        await takenOver(topic, master);
+        // It comes back as a replica, and believes for a moment that it is none.
+        master.thaw();
+      },
+    );
+  }, 60_000);
+
+  it("without a replica: its topics are away and said so, the others go on", async () => {
+    const topics = await topicPerMaster();
+    const worker = await world.start();
+    await Promise.all(topics.map(({ topic }) => openAndWait(worker, topic)));
+    const [lost, ...others] = topics;
+    const index = cluster.masters.indexOf(lost!.master);
+    for (const server of [cluster.replicas[index]!, lost!.master]) {
+      server.client.disconnect();
+      await server.kill();
+    }
+    for (const server of [...cluster.masters, ...cluster.replicas]) {
+      // By default a cluster with a hole serves nothing at all.
+      if (server.client.status === "ready")
+        await server.client.config("SET", "cluster-require-full-coverage", "no");
+    }
+    await worker.recorder.until(() => !isReady(worker));
+    expect(worker.broker.status().reason).toMatch(new RegExp(`127\\.0\\.0\\.1:${lost!.master.port}: `));
+    await expect(worker.broker.publish(lost!.topic, bytes("1"), {})).rejects.toMatchObject({
+      retryable: true,
+    });
+    await until(async () => {
+      const outcomes = await Promise.allSettled(
+        others.map(({ topic }) => worker.broker.publish(topic, bytes("1"), { idempotencyKey: "once" })),
+      );
+      return outcomes.every(({ status }) => status === "fulfilled");
+    }, "the others to be served");
+    for (const { topic } of others) {
+      await worker.recorder.until(() => worker.recorder.texts(topic.name).length === 1);
+    }
+  }, 60_000);
+});
