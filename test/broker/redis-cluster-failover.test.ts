@@ -45,10 +45,15 @@ async function topicPerMaster(): Promise<{ readonly topic: BrokerTopic; readonly
   return [...found.values()];
 }
 
-/** Publishes on all topics while `hurt` runs, and checks that what was stored came, once and in order. */
+/**
+ * Publishes on all topics while `hurt` runs, and checks that what was stored came, once and in order.
+ * @param inDoubt how many publications of a topic may be missing, or be there twice. Redis answers before it replicates:
+ *   what a master was doing when it was struck may be known to its publisher, to a reader or to its replica alone.
+ */
 async function loseNothingDuring(
   topics: readonly BrokerTopic[],
   hurt: (worker: Worker) => Promise<void>,
+  inDoubt = 0,
 ): Promise<{ readonly failureCount: number }> {
   const [worker, publisher] = [await world.start(), await world.start()];
   await Promise.all(topics.map((topic) => openAndWait(worker, topic)));
@@ -65,16 +70,32 @@ async function loseNothingDuring(
     const result = await publishings[index]!.stop();
     failureCount += result.failureCount;
     await worker.recorder.until(() => worker.recorder.texts(name).at(-1) === String(result.last));
-    expect(worker.recorder.gaps(name)).toEqual([]);
-    expect(worker.recorder.texts(name)).toEqual(count(1, result.last).map(String));
-    expect(worker.recorder.seqs(name)).toEqual(count(1, result.last));
+    const texts = worker.recorder.texts(name);
+    const doubtful = doubtfulNumbers(texts, result.last);
+    expect([name, doubtful.slice(0, 5), doubtful.length <= inDoubt]).toEqual([name, expect.anything(), true]);
+    // When a reader saw what the replica did not, it is told that the log begins a new life.
+    expect(worker.recorder.gaps(name).length).toBeLessThanOrEqual(inDoubt);
+    if (inDoubt === 0) expect(worker.recorder.seqs(name)).toEqual(count(1, result.last));
   }
   await worker.recorder.until(() => isReady(worker));
   return { failureCount };
 }
 
+/** Numbers from 1 to `last` that are missing, come again or come late. */
+function doubtfulNumbers(texts: readonly string[], last: number): number[] {
+  const doubtful: number[] = [];
+  let next = 1;
+  for (const text of texts) {
+    const number = Number(text);
+    if (number < next) doubtful.push(number);
+    for (; next < number; next++) doubtful.push(next);
+    next = Math.max(next, number + 1);
+  }
+  return next === last + 1 ? doubtful : [...doubtful, last];
+}
+
 describe("a master of a Redis Cluster goes, three topics under load", () => {
-  it("killed: its replica takes over, publishers get 503 for a while, nothing stored is missing", async () => {
+  it("killed: its replica takes over, publishers get 503 for a while, nothing is missing but what it was doing", async () => {
     const topics = await topicPerMaster();
     const { failureCount } = await loseNothingDuring(
       topics.map(({ topic }) => topic),
@@ -86,6 +107,7 @@ describe("a master of a Redis Cluster goes, three topics under load", () => {
         await takenOver(topic, master);
         await worker.recorder.until(() => isReady(worker), 20_000);
       },
+      1,
     );
     // What took longer than 2 s was refused, and told.
     expect(failureCount).toBeGreaterThan(0);
@@ -125,6 +147,7 @@ describe("a master of a Redis Cluster goes, three topics under load", () => {
         // It comes back as a replica, and believes for a moment that it is none.
         master.thaw();
       },
+      1,
     );
   }, 60_000);
 
