@@ -12,6 +12,8 @@
  * the IPC channel closes.
  */
 
+import type { InsightAnswer, InsightQuestion } from "./insight.ts";
+
 /** How often a worker sends `heartbeat` and `metrics`. */
 export const heartbeatIntervalMs = 1000;
 
@@ -41,6 +43,8 @@ export type PrimaryMessage<Configuration> =
    * handed over before has come by now and was given back.
    */
   | { readonly type: "exit" }
+  /** An operator asks; `inspected` with the same number follows. */
+  | { readonly type: "inspect"; readonly id: number; readonly question: InsightQuestion }
   | BusMessage;
 
 /** Worker to primary. */
@@ -58,4 +62,6 @@ export type WorkerMessage<Snapshot = unknown> =
   | { readonly type: "status"; readonly ready: boolean; readonly reason: string | null }
   /** The drain is over; on `exit` the worker exits with 0. */
   | { readonly type: "drained" }
+  /** The answer to `inspect`. */
+  | { readonly type: "inspected"; readonly id: number; readonly answer: InsightAnswer }
   | BusMessage;

@@ -6,7 +6,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 
 /** What was answered. */
-export interface PostAnswer {
+export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
 }
@@ -25,7 +25,7 @@ export class HttpPoster {
   }
 
   /** Sends and reads the whole answer. Rejects for anything of the network, and after `timeoutMs` without an end. */
-  post(headers: Readonly<Record<string, string>>, body: Uint8Array, timeoutMs: number): Promise<PostAnswer> {
+  post(headers: Readonly<Record<string, string>>, body: Uint8Array, timeoutMs: number): Promise<HttpAnswer> {
     const send = this.#url.protocol === "https:" ? httpsRequest : httpRequest;
     return new Promise((resolve, reject) => {
       const signal = AbortSignal.timeout(timeoutMs);
@@ -47,7 +47,8 @@ export class HttpPoster {
   }
 }
 
-async function readAnswer(answer: IncomingMessage): Promise<PostAnswer> {
+/** Reads the whole of an answer, up to a limit. */
+export async function readAnswer(answer: IncomingMessage): Promise<HttpAnswer> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of answer as AsyncIterable<Buffer>) {

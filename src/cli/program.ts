@@ -14,6 +14,7 @@ import { addServeCommand } from "./serve-command.ts";
 import { addSubscribeCommand } from "./subscribe-command.ts";
 import { addTokenCommand } from "./token-command.ts";
 import { addTopicKeyCommand } from "./topic-key-command.ts";
+import { addTopCommand } from "./top-command.ts";
 
 /** Lines of help are broken here, whatever the terminal: the documents show the same text. */
 const helpColumns = 100;
@@ -38,6 +39,7 @@ export function createProgram(result: RunResult): Command {
   addReplayCommand(program, result);
   addTokenCommand(program);
   addTopicKeyCommand(program);
+  addTopCommand(program, result);
   addCheckConfigCommand(program);
   addPrintConfigCommand(program);
   addDocsCommand(program, result);

@@ -129,6 +129,29 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     return this.#socket.writableLength;
   }
 
+  /**
+   * How long the kernel has taken nothing of what is pending; 0 when nothing is, and while it takes some. Looks when
+   * asked, and knows of progress what the last look at the deadline knew.
+   */
+  pendingAgeMs(nowMs: number): number {
+    if (!this.#isPending || writeProgress(this.#socket) !== this.#progress) return 0;
+    return Math.max(0, nowMs - this.#progressMs);
+  }
+
+  /** Since the peer said anything. */
+  silentMs(nowMs: number): number {
+    return nowMs - this.#heardMs;
+  }
+
+  /** Bytes of the socket's whole life, as the system counts them. */
+  get sentBytes(): number {
+    return this.#socket.bytesWritten;
+  }
+
+  get receivedBytes(): number {
+    return this.#socket.bytesRead;
+  }
+
   /** Inside `onText` and `onBinary`: the wire bytes of the message's frames, if `recordFrames`. Borrowed. */
   get recordedFrames(): Uint8Array | null {
     return this.#reader.recordedFrames;

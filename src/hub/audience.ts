@@ -41,6 +41,11 @@ export class Audience {
     this.phase = phase;
   }
 
+  /** Memberships of readers whose socket is full. */
+  get laggingCount(): number {
+    return this.readerCount - this.members.length - this.joining.length;
+  }
+
   addTopic(log: TopicLog): void {
     this.topics.set(log, log.addAudience(this));
     this.hash = (this.hash ^ log.hash) >>> 0;

@@ -21,6 +21,11 @@ export class ClusterMetrics {
     this.#living.set(workerId, snapshot);
   }
 
+  /** What a living process reported last; null when nothing yet. */
+  latest(workerId: number): MetricsSnapshot | null {
+    return this.#living.get(workerId) ?? null;
+  }
+
   /** The process is gone: its gauges vanish, its totals stay. */
   retire(workerId: number): void {
     const last = this.#living.get(workerId);

@@ -1,10 +1,12 @@
 /**
- * The admin port: `/metrics` of the whole cluster, `/healthz` (this process answers) and `/readyz` (every worker does
- * all its work). Plain node:http; it asks nobody for a password and listens on the loopback address unless told
- * otherwise.
+ * The admin port: `/metrics` of the whole cluster, `/healthz` (this process answers), `/readyz` (every worker does all
+ * its work), and what an operator may look at: `/workers`, `/connections`, `/topics`. Plain node:http; it asks nobody
+ * for a password and listens on the loopback address unless told otherwise.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+
+import type { InsightRoutes } from "./insight-routes.ts";
 
 /** What the admin port shows. */
 export interface AdminSources {
@@ -13,10 +15,14 @@ export interface AdminSources {
   metrics(): Promise<string>;
   /** What keeps the cluster from being ready, for people; empty when nothing does. */
   problems(): readonly string[];
+  /** The other paths. */
+  readonly insight: InsightRoutes;
 }
 
 /** A request here has no body; a head that takes longer is an attack or a mistake. */
 const requestTimeoutMs = 5000;
+
+const knownPaths = "/metrics, /healthz, /readyz, /workers, /connections or /topics";
 
 /** The HTTP server of the admin port. */
 export class AdminServer {
@@ -77,7 +83,7 @@ async function respond(
     sendJson(response, 405, { error: { code: "method_not_allowed", message: "GET or HEAD" } });
     return;
   }
-  const [path = ""] = (request.url ?? "").split("?", 1);
+  const [path = "", queryText = ""] = splitOnce(request.url ?? "", "?");
   switch (path) {
     case "/metrics": {
       const text = await sources.metrics();
@@ -94,8 +100,11 @@ async function respond(
       sendJson(response, ready ? 200 : 503, { ready, reasons: problems });
       return;
     }
-    default:
-      sendJson(response, 404, { error: { code: "not_found", message: "/metrics, /healthz or /readyz" } });
+    default: {
+      const answer = await sources.insight(path, new URLSearchParams(queryText));
+      if (answer === null) sendJson(response, 404, { error: { code: "not_found", message: knownPaths } });
+      else sendJson(response, answer.status, answer.body);
+    }
   }
 }
 
@@ -105,6 +114,11 @@ function sendJson(response: ServerResponse, status: number, body: unknown): void
     "Cache-Control": "no-store",
   });
   response.end(`${JSON.stringify(body)}\n`);
+}
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator);
+  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + separator.length)];
 }
 
 function urlHost(host: string): string {

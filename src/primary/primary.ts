@@ -17,11 +17,14 @@ import { PrimaryMetrics } from "../metrics/primary-metrics.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
 import { AdminServer } from "./admin-server.ts";
 import { startDemoReplay, type DemoReplay } from "./demo-replay.ts";
+import { createInsightRoutes } from "./insight-routes.ts";
+import { Inspector } from "./inspector.ts";
 import { kernelAdvice } from "./kernel-advice.ts";
 import { createLogger } from "./log.ts";
 import { packageVersion } from "../base/package-version.ts";
 import { listenToSignals } from "./signals.ts";
 import { Supervisor, type SupervisorListener } from "./supervisor.ts";
+import { listWorkers, type WorkerList } from "./worker-list.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 /** What differs from a server's usual run; for tests. */
@@ -92,6 +95,9 @@ class Primary implements SupervisorListener {
       metricsContentType: expositionContentType,
       metrics: () => this.#clusterMetrics.exposition(this.#metrics.snapshot()),
       problems: () => this.#supervisor.problems(),
+      insight: createInsightRoutes(new Inspector(() => this.#supervisor.processes()), () =>
+        this.#listWorkers(workerCount),
+      ),
     });
   }
 
@@ -173,6 +179,20 @@ class Primary implements SupervisorListener {
         "no publish key is configured (auth.publishKeys): publishing over HTTP is open to this machine only",
       );
     }
+  }
+
+  #listWorkers(workersConfigured: number): WorkerList {
+    return listWorkers({
+      workersConfigured,
+      readyCount: this.#supervisor.readyCount(),
+      processes: this.#supervisor.processes(),
+      restarts: this.#supervisor.restarts(),
+      figures: ({ id, slot }) => {
+        const snapshot = this.#clusterMetrics.latest(id);
+        const atMs = this.#snapshotMs.get(slot);
+        return snapshot === null || atMs === undefined ? null : { snapshot, atMs };
+      },
+    });
   }
 
   #snapshotAges(): { slot: number; seconds: number }[] {

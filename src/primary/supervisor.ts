@@ -110,6 +110,11 @@ export class Supervisor implements WorkerObserver {
     return this.#slots.filter(({ current }) => current?.state === "ready").length;
   }
 
+  /** Every living process, those that start or drain among them, by slot. */
+  processes(): readonly WorkerProcess[] {
+    return [...this.#processes].sort((left, right) => left.slot - right.slot || left.id - right.id);
+  }
+
   /** Unasked ends by slot and cause. */
   restarts(): readonly { readonly slot: number; readonly cause: string; readonly count: number }[] {
     return this.#slots.flatMap(({ index, restartsExited, restartsStalled }) => [
@@ -185,6 +190,7 @@ export class Supervisor implements WorkerObserver {
       case "booted":
       case "heartbeat":
       case "bus":
+      case "inspected":
         break;
     }
   }
@@ -341,7 +347,8 @@ export class Supervisor implements WorkerObserver {
   }
 }
 
-function workerProblem(worker: WorkerProcess | null, nowMs: number): string | null {
+/** What keeps a worker from being ready, for people; null when nothing does. */
+export function workerProblem(worker: WorkerProcess | null, nowMs: number): string | null {
   if (worker === null) return "ended, waiting to be started again";
   if (worker.state === "starting") return "starting";
   if (worker.killedBecause !== null) return "killed, waiting to be started again";

@@ -4,6 +4,7 @@
  */
 import cluster, { type Worker } from "node:cluster";
 
+import type { InsightAnswer, InsightQuestion } from "../base/insight.ts";
 import type { PrimaryMessage, WorkerMessage } from "../base/worker-messages.ts";
 import type { BusPort } from "../broker/bus-messages.ts";
 import type { Config } from "../config/schema.ts";
@@ -27,6 +28,9 @@ export interface WorkerObserver {
 /** How long messages of a dead process may still be on their way. */
 const lastMessagesMs = 1000;
 
+/** Questions of an operator that may wait for a worker: each kind twice. */
+const questionsMax = 18;
+
 /** A forked worker. */
 export class WorkerProcess {
   readonly slot: number;
@@ -43,6 +47,8 @@ export class WorkerProcess {
   readonly #worker: Worker;
   readonly #whenGone: (() => void)[] = [];
   #onBus: ((payload: unknown) => void) | null = null;
+  #questionId = 0;
+  readonly #questions = new Map<number, (answer: InsightAnswer | null) => void>();
 
   /** Forks; `cluster.setupPrimary` was called before. */
   constructor(slot: number, config: Config, observer: WorkerObserver) {
@@ -86,6 +92,25 @@ export class WorkerProcess {
     this.#whenGone.push(callback);
   }
 
+  /**
+   * Asks something of the process. Null when it does not answer in time, is gone, or has as many questions unanswered
+   * already as it may have: one that stands still is not given more to do.
+   */
+  inspect(question: InsightQuestion, timeoutMs: number): Promise<InsightAnswer | null> {
+    if (this.#questions.size >= questionsMax || !this.#worker.isConnected()) return Promise.resolve(null);
+    this.#questionId += 1;
+    const id = this.#questionId;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(null), timeoutMs);
+      // Kept beyond the time: only its answer, or its end, tells that the process came so far.
+      this.#questions.set(id, (answer) => {
+        clearTimeout(timer);
+        resolve(answer);
+      });
+      this.send({ type: "inspect", id, question });
+    });
+  }
+
   /** The broker's traffic with this process, for the memory broker's host. */
   busPort(): BusPort {
     return {
@@ -99,6 +124,11 @@ export class WorkerProcess {
     };
   }
 
+  #answered(id: number, answer: InsightAnswer): void {
+    this.#questions.get(id)?.(answer);
+    this.#questions.delete(id);
+  }
+
   #observe(observer: WorkerObserver, start: PrimaryMessage<Config>): void {
     const worker = this.#worker;
     // A send to a process that died a moment ago; its exit follows and tells all there is to tell.
@@ -107,12 +137,15 @@ export class WorkerProcess {
       this.heardMs = performance.now();
       if (message.type === "booted") this.send(start);
       else if (message.type === "bus") this.#onBus?.(message.payload);
+      else if (message.type === "inspected") this.#answered(message.id, message.answer);
       else if (this.state !== "gone") observer.onMessage(this, message);
     });
     worker.once("exit", (code, signal) => {
       const gone = (): void => {
         if (this.state === "gone") return;
         this.state = "gone";
+        for (const answer of this.#questions.values()) answer(null);
+        this.#questions.clear();
         observer.onGone(this, { code, signal });
         for (const callback of this.#whenGone) callback();
       };

@@ -19,14 +19,17 @@ import { RawSession } from "../session/raw-session.ts";
 import type { SessionServices } from "../session/session-services.ts";
 import type { RuledTopic } from "../session/topic-access.ts";
 
-/** A session that can be told that the server is going away. */
-export interface Departing {
-  /** @param reconnectAfterMs when the client should come back. */
+/** What is noted of a session while it lives. */
+export interface SessionNote {
+  /** The client's; empty for a unix socket. For operators only (insight.ts). */
+  readonly address: string;
+  readonly openedMs: number;
+  /** Tells it that the server is going away. @param reconnectAfterMs when the client should come back. */
   depart(reconnectAfterMs: number): void;
 }
 
-/** Where sessions are noted while they live, so that a drain finds them. */
-export type SessionBook = Map<Connection, Departing>;
+/** Where sessions are noted, so that a drain and an operator find them. */
+export type SessionBook = Map<Connection, SessionNote>;
 
 /** How an endpoint's connections are limited, compressed or not. */
 type Kinds = Pick<Endpoint, "connection" | "compression">;
@@ -57,7 +60,7 @@ export function createRouter(config: Config, services: SessionServices, sessions
     if (path === "/ws") return nativeEndpoint(native, services, sessions, query, intervalMs);
     if (path === "/echo" || (path === "/" && config.demo.rootEcho)) {
       const isTraced = query.get("trace") === "1";
-      return echoEndpoint(isTraced ? tracedEcho : echo, sessions, isTraced);
+      return echoEndpoint(isTraced ? tracedEcho : echo, services, sessions, isTraced);
     }
     if (!path.startsWith(rawPrefix)) {
       return refusal(404, "not_found", "WebSocket endpoints are /ws, /raw/<topic> and /echo");
@@ -88,9 +91,9 @@ function nativeEndpoint(
         batch: query.get("batch") === "1",
       });
       sessions.set(connection, {
-        depart(reconnectAfterMs) {
-          session.announceClosing("restart", reconnectAfterMs);
-        },
+        address: request.remoteAddress,
+        openedMs: services.clock.nowMs(),
+        depart: (reconnectAfterMs) => session.announceClosing("restart", reconnectAfterMs),
       });
       session.start();
       return {
@@ -125,7 +128,7 @@ function rawEndpoint(
         address: request.remoteAddress,
         intervalMs,
       });
-      sessions.set(connection, { depart: () => undefined });
+      sessions.set(connection, silentNote(request, services));
       session.start();
       return {
         onText: () => session.receive(),
@@ -140,14 +143,19 @@ function rawEndpoint(
   };
 }
 
-function echoEndpoint(kinds: Kinds, sessions: SessionBook, isTraced: boolean): Endpoint {
+function echoEndpoint(
+  kinds: Kinds,
+  services: SessionServices,
+  sessions: SessionBook,
+  isTraced: boolean,
+): Endpoint {
   return {
     subprotocols: ["echo"],
     checkOrigin: false,
     ...kinds,
-    accept(connection): ConnectionHandler {
+    accept(connection, request): ConnectionHandler {
       const session = new EchoSession(connection, isTraced ? encodeMessage : null);
-      sessions.set(connection, { depart: () => undefined });
+      sessions.set(connection, silentNote(request, services));
       return {
         onText: (payload) => session.receive(true, payload),
         onBinary: (payload) => session.receive(false, payload),
@@ -156,6 +164,11 @@ function echoEndpoint(kinds: Kinds, sessions: SessionBook, isTraced: boolean): E
       };
     },
   };
+}
+
+/** Of a session that has no words for it. */
+function silentNote({ remoteAddress }: UpgradeRequest, { clock }: SessionServices): SessionNote {
+  return { address: remoteAddress, openedMs: clock.nowMs(), depart: () => undefined };
 }
 
 function kindsOf(connection: ConnectionOptions): Kinds {

@@ -12,12 +12,15 @@ import type { RuleSources } from "../metrics/worker-metrics.ts";
 const quietMs = 60_000;
 /** Answers are kept for so long: one snapshot asks several times. */
 const keptMs = 200;
+/** A topic's rate is averaged over about this long. */
+const rateMs = 10_000;
 /** Of all rules that have no series of their own. */
 const otherRule = "other";
 
 interface Seen {
   readonly figures: Figures;
   publications: number;
+  ratePerSec: number;
 }
 
 interface Figures {
@@ -43,26 +46,35 @@ export class RuleFigures {
     }
   }
 
+  /** Publications a second of a topic, averaged over about ten seconds; 0 until it was looked at twice. */
+  ratePerSec(log: TopicLog): number {
+    return this.#seen.get(log)?.ratePerSec ?? 0;
+  }
+
   /** The figures of every rule. Cost: some 100 ns for each topic; the pattern of a topic is looked for once. */
   read(logs: Iterable<TopicLog>, nowMs: number): readonly RuleSources[] {
     if (nowMs - this.#readMs < keptMs) return [...this.#byRule.values()];
+    const passedMs = nowMs - this.#readMs;
     this.#readMs = nowMs;
     for (const figures of this.#byRule.values()) {
       figures.topics = 0;
       figures.quietTopics = 0;
       figures.newestAgeMs = null;
     }
-    for (const log of logs) this.#count(log, nowMs);
+    for (const log of logs) this.#count(log, nowMs, passedMs);
     return [...this.#byRule.values()];
   }
 
-  #count(log: TopicLog, nowMs: number): void {
+  #count(log: TopicLog, nowMs: number, passedMs: number): void {
     const seen = this.#seen.get(log) ?? this.#see(log);
     if (seen === null) return;
     const { figures } = seen;
     figures.topics += 1;
-    figures.publications += log.publications - seen.publications;
+    const came = log.publications - seen.publications;
+    figures.publications += came;
     seen.publications = log.publications;
+    // An infinite time, before the first look, weighs everything and gives a rate of 0.
+    seen.ratePerSec += ((came * 1000) / passedMs - seen.ratePerSec) * Math.min(1, passedMs / rateMs);
     const ageMs = nowMs - log.publishedMs;
     if (ageMs > quietMs) figures.quietTopics += 1;
     if (log.publications > 0)
@@ -74,7 +86,7 @@ export class RuleFigures {
     const figures =
       match === undefined ? undefined : (this.#byRule.get(match) ?? this.#byRule.get(otherRule));
     if (figures === undefined) return null;
-    const seen = { figures, publications: 0 };
+    const seen = { figures, publications: 0, ratePerSec: 0 };
     this.#seen.set(log, seen);
     return seen;
   }

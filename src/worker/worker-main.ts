@@ -5,6 +5,7 @@
 import { Authenticator } from "../auth/authenticator.ts";
 import { systemClock } from "../base/clock.ts";
 import { BrokerError, ConfigError } from "../base/errors.ts";
+import type { InsightQuestion } from "../base/insight.ts";
 import { exitConfig, exitUnavailable, heartbeatIntervalMs } from "../base/worker-messages.ts";
 import type { PrimaryMessage, WorkerMessage } from "../base/worker-messages.ts";
 import type { Log } from "../base/log.ts";
@@ -89,6 +90,11 @@ async function drain(deadlineMs: number): Promise<void> {
   send({ type: "drained" });
 }
 
+/** A worker that has not started yet has nothing to tell, and is not asked. */
+async function inspect(id: number, question: InsightQuestion): Promise<void> {
+  if (worker !== null) send({ type: "inspected", id, answer: await worker.inspect(question) });
+}
+
 // The terminal sends these to the whole group; the primary decides what they mean.
 for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => undefined);
 
@@ -97,6 +103,7 @@ process.on("message", (message: Incoming) => {
   if (message.type === "bus") onBus(message.payload);
   else if (message.type === "start") void start(message.slot, message.config);
   else if (message.type === "drain") void drain(message.deadlineMs);
+  else if (message.type === "inspect") void inspect(message.id, message.question);
   else process.disconnect();
 });
 send({ type: "booted" });

@@ -7,6 +7,7 @@
  * Nothing is decided here; every layer gets what it needs by its constructor.
  */
 import { readFileSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { CredentialGuard, GuardedAuthenticator } from "../auth/credential-guard.ts";
 import { PublishKeys } from "../auth/publish-keys.ts";
@@ -17,6 +18,7 @@ import { KeyedBuckets } from "../base/keyed-buckets.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import { RateLimitedLog, type Log } from "../base/log.ts";
+import type { InsightAnswer, InsightQuestion } from "../base/insight.ts";
 import type { Broker, BrokerListener, BrokerStatus } from "../broker/broker.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
@@ -33,6 +35,7 @@ import { closePaced, sleep } from "./drain.ts";
 import { createRouter, type SessionBook } from "./endpoints.ts";
 import { HubPacer } from "./hub-pacer.ts";
 import { socketsMax } from "./open-files.ts";
+import { answerInsight } from "./insight.ts";
 import { RuleFigures } from "./rule-figures.ts";
 import { WorkerHttpBackend } from "./worker-http-backend.ts";
 
@@ -198,6 +201,20 @@ export class Worker {
       rules: () => this.#rules.read(this.#hub.logs(), systemClock.nowMs()),
       http: () => this.#http.counters,
     };
+  }
+
+  /** What an operator asked about this worker. */
+  inspect(question: InsightQuestion): Promise<InsightAnswer> {
+    return answerInsight(
+      {
+        clock: systemClock,
+        sessions: this.#sessions,
+        hub: this.#hub,
+        ratePerSec: (log) => this.#rules.ratePerSec(log),
+        pause: () => setImmediate(),
+      },
+      question,
+    );
   }
 
   #sessionServices(topics: TopicAccess, auth: GuardedAuthenticator): SessionServices {

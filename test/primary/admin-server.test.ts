@@ -11,6 +11,8 @@ async function listening(sources: Partial<AdminSources> = {}, host = "127.0.0.1"
     metricsContentType: "text/plain; version=0.0.4",
     metrics: () => Promise.resolve("x_total 1\n"),
     problems: () => [],
+    insight: (path, query) =>
+      path === "/workers" ? Promise.resolve({ status: 200, body: { asked: query.get("a") } }) : null,
     ...sources,
   });
   servers.push(server);
@@ -50,6 +52,7 @@ describe("the admin port", () => {
       status: 405,
       text: expect.stringContaining("method_not_allowed"),
     },
+    { name: "insight, with its query", path: "/workers?a=b?c", status: 200, text: '{"asked":"b?c"}\n' },
     { name: "a HEAD", path: "/healthz", method: "HEAD", status: 200, text: "" },
   ])("$name", async ({ path, method, status, text }) => {
     expect(await call((await listening()) + path, method)).toMatchObject({ status, text });
