@@ -180,7 +180,7 @@ class Top {
   }
 
   #draw(): void {
-    const { columns = 80, rows = 24 } = process.stdout;
+    const { columns, rows } = process.stdout;
     const lines = this.#lines({ columns, rows }, keysText);
     if (this.#trouble !== null) lines.splice(1, 1, { text: `! ${this.#trouble}`, kind: "alarm" });
     const screen = lines.slice(0, rows).map(({ text, kind }) => `${styled(text, kind)}\u001b[K`);

@@ -83,7 +83,7 @@ async function respond(
     sendJson(response, 405, { error: { code: "method_not_allowed", message: "GET or HEAD" } });
     return;
   }
-  const [path = "", queryText = ""] = splitOnce(request.url ?? "", "?");
+  const [path, queryText] = splitOnce(request.url ?? "", "?");
   switch (path) {
     case "/metrics": {
       const text = await sources.metrics();

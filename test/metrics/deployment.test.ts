@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -14,10 +14,13 @@ interface Service {
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
   readonly depends_on?: Readonly<Record<string, { condition: string }>>;
-  readonly healthcheck?: { readonly test: readonly string[] };
+  readonly healthcheck?: { readonly test?: readonly string[]; readonly disable?: boolean };
+  readonly profiles?: readonly string[];
+  readonly stop_grace_period?: string;
+  readonly deploy?: { readonly resources: { readonly limits: { readonly memory: string } } };
 }
 
-const compose = parse(readFileSync(`${top}docker-compose.yml`, "utf8")) as {
+const compose = parse(readFileSync(`${top}docker-compose.yml`, "utf8"), { merge: true }) as {
   services: Record<string, Service>;
   volumes: Record<string, unknown>;
 };
@@ -25,8 +28,40 @@ const dockerfile = readFileSync(`${top}Dockerfile`, "utf8");
 const services = Object.entries(compose.services).map(([name, service]) => ({ name, service }));
 
 describe("docker-compose.yml", () => {
-  it("has the server, Redis, Prometheus and Grafana", () => {
-    expect(Object.keys(compose.services).toSorted()).toEqual(["grafana", "prometheus", "redis", "server"]);
+  it("has the server, Redis, Prometheus and Grafana, and more in profiles", () => {
+    const named = services.map(({ name, service }) => [name, ...(service.profiles ?? [])].join(" "));
+    expect(named.toSorted()).toEqual([
+      "grafana",
+      "nginx scale-out",
+      "prometheus",
+      "redis",
+      "replay demo",
+      "server",
+      "server-2 scale-out",
+    ]);
+  });
+
+  it.each(["server", "server-2", "replay"])("%s: read-only, without rights, with an init", (name) => {
+    expect(compose.services[name]).toMatchObject({
+      init: true,
+      read_only: true,
+      cap_drop: ["ALL"],
+      security_opt: ["no-new-privileges:true"],
+    });
+  });
+
+  it("a server is given more time to stop than it takes to drain", () => {
+    const { shutdown } = parse(readFileSync(`${top}config/production.yaml`, "utf8"));
+    for (const name of ["server", "server-2"]) {
+      const graceMs = Number.parseInt(compose.services[name]?.stop_grace_period ?? "0", 10) * 1000;
+      expect(graceMs).toBeGreaterThan(shutdown.drainTimeoutMs + 1000);
+    }
+  });
+
+  it("every long-running service has a limit of memory", () => {
+    for (const { name, service } of services) {
+      if (name !== "replay") expect(service.deploy?.resources.limits.memory, name).toMatch(/^\d+[gm]$/u);
+    }
   });
 
   it.each(services)("$name: mounts, dependencies and health check exist", ({ name, service }) => {
@@ -78,11 +113,13 @@ describe("docker-compose.yml", () => {
       readFileSync(`${top}grafana/provisioning/datasources/prometheus.yml`, "utf8"),
     );
     expect(datasources[0].url).toBe("http://prometheus:9090");
-    const dashboard = readFileSync(`${top}grafana/dashboards/tapecast.json`, "utf8");
-    const uids = new Set(
-      [...dashboard.matchAll(/"type": "prometheus",\s*"uid": "([^"]+)"/gu)].map(([, uid]) => uid),
-    );
-    expect([...uids]).toEqual([datasources[0].uid]);
+    for (const file of readdirSync(`${top}grafana/dashboards`)) {
+      const dashboard = readFileSync(`${top}grafana/dashboards/${file}`, "utf8");
+      const uids = new Set(
+        [...dashboard.matchAll(/"type": "prometheus",\s*"uid": "([^"]+)"/gu)].map(([, uid]) => uid),
+      );
+      expect([...uids], file).toEqual([datasources[0].uid]);
+    }
   });
 
   it("Grafana finds the dashboard where it is mounted", () => {

@@ -40,6 +40,29 @@ export function panelQueries(): Query[] {
   });
 }
 
+/** A query as Grafana sends it: the choices of its variables are `All`. */
+export function filledIn({ expression }: Query, rateInterval: string): string {
+  return expression
+    .replaceAll("$__rate_interval", rateInterval)
+    .replaceAll(/\$(?:instance|worker|rule)\b/gu, ".*");
+}
+
+/** An alert's expression without its comparison: what is compared, and what with when that is no number. */
+export function sidesOf(expression: string): string[] {
+  const sides = expression.split(/\s(?:==|!=|<=|>=|<|>)\s/u).map((side) => side.trim());
+  return sides.filter((side) => !/^[\d.e]+$/u.test(side));
+}
+
+/** Where docs/OPERATIONS.md explains each alert: alert and anchor. */
+export function alertRunbooks(): { readonly alert: string; readonly runbook: string }[] {
+  const { groups } = parse(readFileSync(`${top}config/prometheus-rules.yml`, "utf8")) as {
+    groups: { rules: { alert: string; annotations: { runbook: string } }[] }[];
+  };
+  return groups.flatMap(({ rules }) =>
+    rules.map(({ alert, annotations }) => ({ alert, runbook: annotations.runbook })),
+  );
+}
+
 /** Every alert of config/prometheus-rules.yml. */
 export function alertQueries(): Query[] {
   const { groups } = parse(readFileSync(`${top}config/prometheus-rules.yml`, "utf8")) as {

@@ -5,11 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import { parse, stringify } from "yaml";
 
 import { OwnServer } from "../../load/own-server.ts";
 import { WebSocketClient } from "../../src/cli/websocket-client.ts";
-import { alertQueries, panelQueries } from "../metrics/queries.ts";
+import { alertQueries, filledIn, panelQueries, sidesOf } from "../metrics/queries.ts";
+import { redisUrl, uniquePrefix } from "../setup/redis-url.ts";
 
 // A real Prometheus scrapes a real server that real clients use; every panel of the dashboard must show something.
 
@@ -24,11 +26,24 @@ let server: OwnServer;
 let prometheus: ChildProcess;
 let prometheusUrl = "";
 const clients: WebSocketClient[] = [];
+let compressing: WebSocket;
 let publishing: NodeJS.Timeout;
 
 beforeAll(async () => {
-  server = await OwnServer.start(["workers=2", "demo.replay=recorded", "demo.speed=50"]);
+  server = await OwnServer.start([
+    "workers=2",
+    "demo.replay=recorded",
+    "demo.speed=50",
+    "broker.kind=redis",
+    `broker.redis.url=${redisUrl()}`,
+    `broker.redis.prefix=${uniquePrefix()}`,
+  ]);
   for (let count = 0; count < 8; count++) subscribe();
+  // A browser that compresses.
+  compressing = new WebSocket(`${server.url.replace("http", "ws")}/ws?topics=trade.system`, {
+    perMessageDeflate: true,
+  });
+  compressing.on("error", () => undefined);
   publishing = setInterval(() => void publish(), 200);
   const port = await freePort();
   prometheusUrl = `http://127.0.0.1:${port}`;
@@ -50,6 +65,7 @@ beforeAll(async () => {
 afterAll(async () => {
   clearInterval(publishing);
   for (const client of clients) client.destroy();
+  compressing.terminate();
   const ended = new Promise((resolve) => prometheus.once("exit", resolve));
   prometheus.kill("SIGTERM");
   await Promise.all([ended, server.stop()]);
@@ -74,11 +90,20 @@ describe("Prometheus and a running server", () => {
     ]);
   });
 
-  it.each(panelQueries())("$where has data", async ({ expression }) => {
-    const query = encodeURIComponent(expression.replaceAll("$__rate_interval", rateInterval));
-    const { result } = await ask<{ result: { value: [number, string] }[] }>(`query?query=${query}`);
-    const values = result.map(({ value }) => Number(value[1]));
-    expect(values.some((value) => Number.isFinite(value))).toBe(true);
+  it.each(panelQueries())("$where has data", async (query) => {
+    expect(await hasNumber(filledIn(query, rateInterval))).toBe(true);
+  });
+
+  it.each(alertQueries())("$where has data to compare", async ({ expression }) => {
+    const sides = sidesOf(expression.replaceAll(/\[\d+m\]/gu, `[${rateInterval}]`));
+    expect(sides.length).toBeGreaterThan(0);
+    for (const side of sides) expect(await hasNumber(side), side).toBe(true);
+  });
+
+  it("every choice of the dashboards' variables is there", async () => {
+    for (const label of ["instance", "worker", "rule"]) {
+      expect((await ask<string[]>(`label/${label}/values`)).length).toBeGreaterThan(0);
+    }
   });
 
   it("evaluates every alert, and none of them fires on a healthy server", async () => {
@@ -96,9 +121,16 @@ describe("Prometheus and a running server", () => {
     const { result } = await ask<{ result: { value: [number, string] }[] }>(
       `query?query=${encodeURIComponent("sum(tapecast_connections_open)")}`,
     );
-    expect(Number(result[0]?.value[1])).toBe(clients.length);
+    expect(Number(result[0]?.value[1])).toBe(clients.length + 1);
   });
 });
+
+/** Whether a query answers with a number that is one, neither infinite nor NaN. */
+async function hasNumber(query: string): Promise<boolean> {
+  const path = `query?query=${encodeURIComponent(query)}`;
+  const { result } = await ask<{ result: { value: [number, string] }[] }>(path);
+  return result.some(({ value }) => Number.isFinite(Number(value[1])));
+}
 
 function subscribe(): void {
   const client = new WebSocketClient(

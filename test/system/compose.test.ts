@@ -1,0 +1,185 @@
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { get, publish } from "../e2e/http.ts";
+import { Peer } from "../e2e/peer.ts";
+import { cli, Running } from "../e2e/run.ts";
+import { Server } from "../e2e/server.ts";
+import { until } from "../e2e/until.ts";
+
+// docker-compose.yml without an engine: its own commands, environment and mounts as plain processes on loopback. Only
+// names of other services become addresses, and ports become free ones.
+
+const top = fileURLToPath(new URL("../../", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "tapecast-compose-"));
+const key = "a-publish-key-of-this-test";
+
+interface Service {
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+const { services }: { services: Record<string, Service> } = parse(
+  readFileSync(`${top}docker-compose.yml`, "utf8"),
+  { merge: true },
+);
+
+let redis: ChildProcess;
+let redisPort = 0;
+let nginx: Running | undefined;
+let nginxUrl = "";
+const servers = new Map<string, Server>();
+let replay: Running | undefined;
+
+beforeAll(async () => {
+  const [program = "", ...args] = services["redis"]?.command ?? [];
+  redisPort = await freePort();
+  redis = spawn(program, [...args, "--port", String(redisPort), "--bind", "127.0.0.1", "--dir", folder]);
+  process.once("exit", () => redis.kill("SIGKILL"));
+  await until("Redis", () =>
+    spawnSync("redis-cli", ["-p", String(redisPort), "ping"]).stdout.includes("PONG"),
+  );
+  for (const name of ["server", "server-2"]) servers.set(name, await startServer(name));
+  nginxUrl = await startNginx();
+  replay = new Running(process.execPath, [cli, ...commandOf("replay")], { cwd: top });
+}, 90_000);
+
+afterAll(async () => {
+  await replay?.kill();
+  await nginx?.kill();
+  for (const server of servers.values()) await server[Symbol.asyncDispose]();
+  redis.kill("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("docker-compose.yml without an engine", () => {
+  it.each([[], ["demo"], ["scale-out"], ["demo", "scale-out"]])(
+    "docker-compose finds nothing to say about the profiles %j %j",
+    (...profiles) => {
+      const args = profiles.flatMap((profile) => ["--profile", profile]);
+      const { status, stderr } = spawnSync("docker-compose", [
+        "-f",
+        `${top}docker-compose.yml`,
+        ...args,
+        "config",
+        "-q",
+      ]);
+      expect({ status, stderr: stderr.toString() }).toEqual({ status: 0, stderr: "" });
+    },
+  );
+
+  it("both servers are ready, and their health checks say so", async () => {
+    for (const server of servers.values()) {
+      await until("readiness", async () => (await get(`${server.admin}/readyz`)).status === 200);
+    }
+  });
+
+  it("profile demo: prices move on both servers", async () => {
+    for (const server of servers.values()) {
+      const peer = await Peer.open(`${server.ws}/raw/quote.AAPL`);
+      const prices = [JSON.parse(await peer.text()), JSON.parse(await peer.text())];
+      for (const { price } of prices) expect(price).toBeGreaterThan(0);
+      await peer.close();
+    }
+  });
+
+  it("profile scale-out: a client resumes on the other node behind nginx, with nothing missed", async () => {
+    const ws = nginxUrl.replace("http", "ws");
+    const peer = await Peer.native(ws);
+    const { epoch = "", seq = 0 } = await peer.subscribe("chat.lobby");
+    await say("one");
+    expect(await peer.json()).toMatchObject({ topic: "chat.lobby", seq: seq + 1, data: "one" });
+
+    const first = await holderOf("chat.lobby");
+    const other = first === "server" ? "server-2" : "server";
+    await servers.get(first)?.stop();
+    await peer.ended;
+    await say("two");
+    await say("three");
+
+    const again = await Peer.native(ws);
+    const state = await again.subscribe("chat.lobby", { since: { "chat.lobby": { epoch, seq: seq + 1 } } });
+    expect(state).toMatchObject({
+      recovered: true,
+      messages: [
+        { seq: seq + 2, data: "two" },
+        { seq: seq + 3, data: "three" },
+      ],
+    });
+    // An answer may be half a second old.
+    await until("the other server to have it", async () => (await holderOf("chat.lobby")) === other);
+    await say("four");
+    expect(await again.json()).toMatchObject({ seq: seq + 4, data: "four" });
+    await again.close();
+  });
+});
+
+function commandOf(name: string): string[] {
+  return (services[name]?.command ?? []).map((word) => onLoopback(word));
+}
+
+function onLoopback(text: string): string {
+  return text.replaceAll("redis://redis:6379", `redis://127.0.0.1:${redisPort}`);
+}
+
+function startServer(name: string): Promise<Server> {
+  const { environment = {} } = services[name] ?? {};
+  const own = Object.entries(environment).map(([variable, value]) => [variable, onLoopback(value)]);
+  const env = {
+    ...Object.fromEntries(own),
+    TAPECAST_AUTH__PUBLISH_KEYS: JSON.stringify([key]),
+    TAPECAST_LISTEN__PORT: "0",
+    TAPECAST_ADMIN__PORT: "0",
+    TAPECAST_SHUTDOWN__DRAIN_TIMEOUT_MS: "3000",
+  };
+  return Server.attach(new Running(process.execPath, [cli, ...commandOf(name)], { cwd: top, env }));
+}
+
+async function startNginx(): Promise<string> {
+  const port = await freePort();
+  const config = readFileSync(`${top}config/nginx.conf`, "utf8")
+    .replace("listen 8080 ", `listen 127.0.0.1:${port} `)
+    .replace("server server:8080", `server 127.0.0.1:${servers.get("server")?.port}`)
+    .replace("server server-2:8080", `server 127.0.0.1:${servers.get("server-2")?.port}`)
+    .replaceAll("/tmp/", `${folder}/`);
+  writeFileSync(`${folder}/nginx.conf`, config);
+  nginx = new Running("/usr/sbin/nginx", ["-c", `${folder}/nginx.conf`, "-g", "daemon off;"], {});
+  const url = `http://127.0.0.1:${port}`;
+  await until("nginx", async () => (await get(`${url}/readyz`).catch(() => null))?.status === 200);
+  return url;
+}
+
+/** Publishes through nginx as a publisher does: again when the way was just cut. */
+async function say(data: string): Promise<void> {
+  await until("a publication to be accepted", async () => {
+    const headers = { authorization: `Bearer ${key}` };
+    const answer = await publish(nginxUrl, "chat.lobby", JSON.stringify(data), { headers });
+    return answer.status === 200;
+  });
+}
+
+/** The running server on which a topic has a subscriber; `nobody` if none. */
+async function holderOf(topic: string): Promise<string> {
+  for (const [name, server] of servers) {
+    if (server.process.hasEnded) continue;
+    const { text } = await get(`${server.admin}/topics?limit=100`);
+    const items: { topic: string; subscribers: number }[] = JSON.parse(text).items;
+    if (items.some((item) => item.topic === topic && item.subscribers > 0)) return name;
+  }
+  return "nobody";
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
+}
