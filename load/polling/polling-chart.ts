@@ -15,11 +15,19 @@ interface Panel {
   readonly value: (variant: Variant) => number;
 }
 
-export function pollingChartSvg(variants: readonly Variant[], title: string, seconds: number): string {
+export function pollingChartSvg(variants: readonly Variant[], title: string): string {
   const panels: readonly Panel[] = [
     { title: "age on arrival, median", unit: "ms", value: ({ age }) => age.p50 },
-    { title: "on the wire", unit: "MB/s", value: (variant) => wireBytes(variant) / seconds / 1_000_000 },
-    { title: "server CPU", unit: "% of a core", value: ({ cpuSec }) => (cpuSec / seconds) * 100 },
+    {
+      title: "on the wire",
+      unit: "MB/s",
+      value: (variant) => wireBytes(variant) / variant.elapsedSec / 1_000_000,
+    },
+    {
+      title: "server CPU",
+      unit: "% of a core",
+      value: ({ cpuSec, elapsedSec }) => (cpuSec / elapsedSec) * 100,
+    },
   ];
   const panelWidth = (width - labelWidth - 16) / panels.length - panelGap;
   const height = top + variants.length * rowHeight + 10;

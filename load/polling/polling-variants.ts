@@ -34,10 +34,11 @@ export async function pollingVariant(keepAlive: boolean, wishes: VariantWishes):
       poll({ url: server.url, users, seconds, keepAlive, age: clock.age }),
       publisher.run(),
     ]);
-    const { age, cpuSec, residentMib, everySecond } = clock.stop();
+    const { age, cpuSec, elapsedSec, residentMib, everySecond } = clock.stop();
     return {
       name: keepAlive ? "polling-keep-alive" : "polling-close",
       label: keepAlive ? "polling, keep-alive" : "polling, no keep-alive",
+      elapsedSec,
       requests: found.requests,
       connections: found.connections,
       payloadBytes: found.bytesRead + found.bytesWritten,
@@ -60,6 +61,7 @@ class AgeClock {
   readonly #taken: string[] = [];
   readonly #sampler: ProcessSampler;
   readonly #everySecond: VariantSecond[] = [];
+  readonly #startMs = performance.now();
   readonly #startCpuSec: number;
   readonly #timer: NodeJS.Timeout;
   #lastCpuSec: number;
@@ -74,12 +76,19 @@ class AgeClock {
     }, 1000);
   }
 
-  stop(): { age: Latency; cpuSec: number; residentMib: number; everySecond: readonly VariantSecond[] } {
+  stop(): {
+    age: Latency;
+    cpuSec: number;
+    elapsedSec: number;
+    residentMib: number;
+    everySecond: readonly VariantSecond[];
+  } {
     clearInterval(this.#timer);
     this.#take();
     return {
       age: latencyOf(this.#taken),
       cpuSec: this.#lastCpuSec - this.#startCpuSec,
+      elapsedSec: (performance.now() - this.#startMs) / 1000,
       residentMib: this.#sampler.residentMib(),
       everySecond: this.#everySecond,
     };

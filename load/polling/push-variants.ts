@@ -41,12 +41,14 @@ export async function pushVariant(
     timeline = new Timeline(swarm, new ProcessSampler(server.pid), (second) => wishes.onSecond(second));
     await publisher.run();
     await timeline.stop();
+    const { elapsedSec } = timeline;
     const segmentCount = segmentsSent() - segments;
     const problems = await settled(swarm, books, { mayReconnect: false }, interrupted);
     const { report } = await swarm.books(books.seqs());
     return {
       name,
       label,
+      elapsedSec,
       requests: users,
       connections: users,
       payloadBytes: timeline.sum(({ bytesRead, bytesWritten }) => bytesRead + bytesWritten),

@@ -6,6 +6,8 @@ export interface Variant {
   /** For programs. */
   readonly name: string;
   readonly label: string;
+  /** How long it was measured; rates are over this time. Polling takes a second longer, to let the last group end. */
+  readonly elapsedSec: number;
   readonly requests: number;
   readonly connections: number;
   /** On the sockets, both directions. */

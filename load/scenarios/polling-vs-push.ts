@@ -82,18 +82,18 @@ async function run(flags: Flags, interrupted: AbortSignal): Promise<number> {
     machine: machineFacts(),
     ok: problems.length === 0,
     problems,
-    figures: variants.flatMap((variant) => variantFigures(variant, seconds)),
+    figures: variants.flatMap((variant) => variantFigures(variant)),
     publishing: null,
     deliveries: null,
     atSeconds: Array.from({ length: Math.max(...lengths(variants)) }, (_, index) => index + 1),
     plots: plots(variants),
     moments: [],
-    table: { columns: tableColumns, rows: variants.map((variant) => tableRow(variant, seconds, users)) },
+    table: { columns: tableColumns, rows: variants.map((variant) => tableRow(variant, users)) },
   };
   publishResult(found, flags);
   if (flags.svg !== undefined) {
     const title = `${users} users watch ${symbols} symbols, ${rate} changes a second`;
-    writeFileSync(flags.svg, pollingChartSvg(variants, title, seconds));
+    writeFileSync(flags.svg, pollingChartSvg(variants, title));
   }
   return found.ok ? 0 : 1;
 }
@@ -110,14 +110,14 @@ const tableColumns = [
   "changes seen per user",
 ];
 
-function tableRow(variant: Variant, seconds: number, users: number): string[] {
-  const { label, age, cpuSec, residentMib, requests, connections, changesSeen } = variant;
+function tableRow(variant: Variant, users: number): string[] {
+  const { label, elapsedSec, age, cpuSec, residentMib, requests, connections, changesSeen } = variant;
   return [
     label,
     `${numberText(age.p50)} ms`,
     `${numberText(age.p99)} ms`,
-    `${numberText(wireBytes(variant) / seconds / 1_000_000)} MB/s`,
-    `${numberText((cpuSec / seconds) * 100)} % of a core`,
+    `${numberText(wireBytes(variant) / elapsedSec / 1_000_000)} MB/s`,
+    `${numberText((cpuSec / elapsedSec) * 100)} % of a core`,
     `${numberText(residentMib)} MiB`,
     numberText(requests),
     numberText(connections),
@@ -125,8 +125,8 @@ function tableRow(variant: Variant, seconds: number, users: number): string[] {
   ];
 }
 
-function variantFigures(variant: Variant, seconds: number): Figure[] {
-  const { name, label, age, cpuSec, residentMib, requests, payloadBytes, segments } = variant;
+function variantFigures(variant: Variant): Figure[] {
+  const { name, label, elapsedSec, age, cpuSec, residentMib, requests, payloadBytes, segments } = variant;
   const figure = (what: string, text: string, value: number, unit: string, isInfo = false): Figure => ({
     name: `${name}-${what}`,
     label: `${label}: ${text}`,
@@ -137,10 +137,10 @@ function variantFigures(variant: Variant, seconds: number): Figure[] {
   return [
     figure("age-p50", "age p50", age.p50, "ms"),
     figure("age-p99", "age p99", age.p99, "ms"),
-    figure("wire", "on the wire, headers included", wireBytes(variant) / seconds / 1_000_000, "MB/s"),
-    figure("payload", "on the sockets", payloadBytes / seconds / 1_000_000, "MB/s"),
-    figure("segments", "TCP segments", segments / seconds, "/s", true),
-    figure("cpu", "server CPU", (cpuSec / seconds) * 100, "% of a core"),
+    figure("wire", "on the wire, headers included", wireBytes(variant) / elapsedSec / 1_000_000, "MB/s"),
+    figure("payload", "on the sockets", payloadBytes / elapsedSec / 1_000_000, "MB/s"),
+    figure("segments", "TCP segments", segments / elapsedSec, "/s", true),
+    figure("cpu", "server CPU", (cpuSec / elapsedSec) * 100, "% of a core"),
     figure("memory", "server memory", residentMib, "MiB"),
     figure("requests", "requests", requests, "", true),
   ];

@@ -215,6 +215,7 @@ describe("small parts", () => {
     const variant = {
       name: "push",
       label: "push <now>",
+      elapsedSec: 10,
       requests: 1,
       connections: 1,
       payloadBytes: 1_000_000,
@@ -226,7 +227,7 @@ describe("small parts", () => {
       everySecond: [],
       problems: [],
     };
-    const svg = pollingChartSvg([variant, { ...variant, name: "polling" }], "a & b", 10);
+    const svg = pollingChartSvg([variant, { ...variant, name: "polling" }], "a & b");
     expect(svg.match(/<rect class="own"/gu)).toHaveLength(3);
     expect(svg.match(/<rect class="peer"/gu)).toHaveLength(3);
     expect(svg).toContain("push &lt;now&gt;");
