@@ -8,6 +8,7 @@ import { AcceptedBooks } from "../publishing/accepted-books.ts";
 import type { PublishSummary } from "../publishing/publishing.ts";
 import { Swarm } from "../swarm/swarm.ts";
 import { commonFigures } from "./common-figures.ts";
+import { countFigure } from "./figure-kinds.ts";
 import { resultFormat, type LoadResult } from "./load-result.ts";
 import { ProcessSampler } from "./process-sampler.ts";
 import { publishResult } from "./publish-result.ts";
@@ -113,6 +114,8 @@ async function measure<Flags extends CommonFlags>(parts: Parts<Flags>): Promise<
   }
   if (interrupted.aborted) return null;
   const problems = await settled(swarm, books, plan, interrupted);
+  const { open: back, unansweredSoFar } = await swarm.stats();
+  if (back < topicsOf.length) problems.push(`${back} of ${topicsOf.length} connections are open at the end`);
   const { report } = await swarm.books(books.seqs());
   problems.push(...deliveryProblems(report, books.accepted), ...plan.problems(running));
   return {
@@ -127,6 +130,7 @@ async function measure<Flags extends CommonFlags>(parts: Parts<Flags>): Promise<
     problems,
     figures: [
       ...commonFigures(timeline, summary, report, books.accepted, flags.seconds),
+      countFigure("unanswered", "connects without an answer", unansweredSoFar, "lower"),
       ...plan.figures(running),
     ],
     publishing: summary,

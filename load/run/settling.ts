@@ -3,8 +3,8 @@ import type { AcceptedBooks } from "../publishing/accepted-books.ts";
 import type { BooksReport } from "../swarm/subscriber-books.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 
-/** After the last answer the last publications have this long to arrive. */
-const settleMsMax = 10_000;
+/** After the last answer the last publications have this long to arrive, and who is away to come back. */
+const settleMsMax = 15_000;
 
 /** Waits until all have everything. Returns the problems of connections, if ends of them are problems. */
 export async function settled(

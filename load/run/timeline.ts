@@ -13,6 +13,8 @@ interface Second {
   readonly residentMib: number | null;
 }
 
+const restSecMin = 0.5;
+
 export class Timeline {
   readonly #swarm: Swarm;
   readonly #sampler: ProcessSampler | null;
@@ -75,7 +77,7 @@ export class Timeline {
   }
 
   get atSeconds(): number[] {
-    return this.#seconds.map(({ at }) => at);
+    return this.#drawn().map(({ at }) => at);
   }
 
   sum(pick: (totals: SwarmTotals) => number): number {
@@ -109,7 +111,7 @@ export class Timeline {
   plots(): Plot[] {
     const line = (label: string, value: (second: Second) => number | null): Plot["lines"][number] => ({
       label,
-      values: this.#seconds.map((second) => value(second)),
+      values: this.#drawn().map((second) => value(second)),
     });
     const rate = (label: string, pick: (totals: SwarmTotals) => number, digits = 0): Plot["lines"][number] =>
       line(label, ({ totals, elapsedSec }) => rounded(pick(totals) / elapsedSec, digits));
@@ -162,6 +164,11 @@ export class Timeline {
             },
           ]),
     ];
+  }
+
+  /** The rest after the last whole second counts, but as a rate it would be a drop that was none. */
+  #drawn(): readonly Second[] {
+    return this.#seconds.filter(({ elapsedSec }, index) => index === 0 || elapsedSec >= restSecMin);
   }
 
   async #take(): Promise<void> {

@@ -46,13 +46,6 @@ const scenario: Scenario<Flags> = {
       publishing: (url, books) =>
         new SteadyPublisher({ url, key, topics, seconds, ratePerSec: () => rate, fillBytes: 60 }, books),
       figures: returnFigures,
-      problems: ({ timeline }) => {
-        const open = timeline
-          .plots()
-          .find(({ title }) => title === "Connections")
-          ?.lines[0]?.values.at(-1);
-        return open === connections ? [] : [`${open ?? 0} of ${connections} connections came back`];
-      },
     };
   },
 };

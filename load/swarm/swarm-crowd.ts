@@ -30,6 +30,8 @@ interface TopicResult {
 }
 
 const subscribeTimeoutMs = 30_000;
+/** A connect without an answer is given up and counted, as a client of people does. */
+const answerTimeoutMs = 5000;
 /** Between two attempts of a client to come back. */
 const retryMs = 500;
 const problemsMax = 10;
@@ -50,6 +52,7 @@ export class SwarmCrowd {
   #frames = 0;
   #toldLost = 0;
   #reconnects = 0;
+  #unanswered = 0;
   #taken = { publications: 0, frames: 0, toldLost: 0, reconnects: 0, read: 0, written: 0 };
   #isClosing = false;
   #onSubscribed: () => void = () => undefined;
@@ -72,6 +75,11 @@ export class SwarmCrowd {
       isStalled: false,
       positions: new Map(),
     }));
+  }
+
+  /** How many are not subscribed at the moment. */
+  get away(): number {
+    return this.#members.length - this.#open;
   }
 
   get books(): SubscriberBooks {
@@ -139,6 +147,7 @@ export class SwarmCrowd {
       bytesWritten: wireBytes.written - was.written,
       toldLost: this.#toldLost - was.toldLost,
       reconnects: this.#reconnects - was.reconnects,
+      unansweredSoFar: this.#unanswered,
       latency: this.#latency.take(),
       opening: this.#opening.take(),
     };
@@ -161,6 +170,16 @@ export class SwarmCrowd {
       onEnd: (problem) => this.#ended(member, problem),
     });
     member.client = client;
+    if (this.#plan.mayReconnect) this.#watch(member, client);
+  }
+
+  /** Gives up a connect that gets no answer. */
+  #watch(member: Member, client: LeanClient): void {
+    setTimeout(() => {
+      if (member.client !== client || member.isSubscribed || member.isStalled) return;
+      this.#unanswered++;
+      client.cut();
+    }, answerTimeoutMs);
   }
 
   #subscribeCommand({ index, positions }: Member): string {

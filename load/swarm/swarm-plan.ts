@@ -63,6 +63,8 @@ export interface SwarmStats {
   /** Left out by the server and told. */
   readonly toldLost: number;
   readonly reconnects: number;
+  /** Connects that were given up for want of an answer, since the beginning. */
+  readonly unansweredSoFar: number;
   /** hdr-histograms, compressed, base64: microseconds from publisher to reader, and from connect to subscribed. */
   readonly latency: string;
   readonly opening: string;
@@ -75,6 +77,7 @@ export interface SwarmAnswers {
   readonly resume: Record<string, never>;
   readonly cut: { readonly cut: number };
   readonly stats: SwarmStats;
+  /** Pairs of client and topic that have not got everything, and clients that are away. */
   readonly behind: { readonly behind: number; readonly problems: readonly string[] };
   readonly books: { readonly report: BooksReport; readonly problems: readonly string[] };
   readonly close: Record<string, never>;

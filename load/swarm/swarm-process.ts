@@ -38,7 +38,10 @@ async function answer(request: SwarmRequest): Promise<SwarmAnswers[SwarmRequest[
     case "stats":
       return crowd.stats();
     case "behind":
-      return { behind: crowd.books.behind(request.accepted), problems: crowd.problems };
+      return {
+        behind: crowd.books.behind(request.accepted) + crowd.away,
+        problems: crowd.problems,
+      };
     case "books":
       return { report: crowd.books.close(request.seqs), problems: crowd.problems };
     case "close":

@@ -89,6 +89,7 @@ export class Swarm {
       bytesWritten: sum(({ bytesWritten }) => bytesWritten),
       toldLost: sum(({ toldLost }) => toldLost),
       reconnects: sum(({ reconnects }) => reconnects),
+      unansweredSoFar: sum(({ unansweredSoFar }) => unansweredSoFar),
       latencies: answers.map(({ latency }) => latency),
       openings: answers.map(({ opening }) => opening),
     };
