@@ -33,9 +33,10 @@ let delays: number[] = [];
 function open(server: Server, target: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(server.port, "127.0.0.1");
-    socket.once("error", reject);
+    const fail = (error: Error): void => reject(new Error(`${target}: ${error.message}`));
+    socket.once("error", fail);
     socket.once("data", () => {
-      socket.off("error", reject);
+      socket.off("error", fail);
       socket.on("error", () => undefined);
       resolve(socket);
     });
@@ -83,7 +84,10 @@ const stopped = new AbortController();
 /** Publishes what `data` gives, `perSec` times a second, until the run ends. */
 async function feed(topic: string, perSec: number, data: () => string): Promise<void> {
   while (!stopped.signal.aborted) {
-    await publish(server.http, topic, data(), { agent });
+    const answer = await publish(server.http, topic, data(), { agent }).catch((error: unknown) =>
+      String(error),
+    );
+    if (typeof answer === "string") console.log(`a publication on ${topic} failed: ${answer}`);
     await delay(1000 / perSec);
   }
 }
@@ -124,6 +128,7 @@ console.log(
     `they came, ${fullMs === null ? "-" : seconds(performance.now() - fullMs)} after the kernel was full for nine of ten; ` +
     `the workers grew by ${(peak / frozenCount / 1e6).toFixed(2)} MB for each at most`,
 );
+console.log(`${(await server.metrics()).sum("tapecast_worker_restarts_total")} workers ended`);
 stopped.abort();
 await Promise.all(feeds);
 for (const socket of sockets) socket.destroy();
