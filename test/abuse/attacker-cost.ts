@@ -1,7 +1,7 @@
 /**
  * What an attacker with 1 Mbit/s can buy: for each row a stream of bad input, paced to that bandwidth with what TCP
  * adds to it, and the processor time and memory that it costs both workers beyond an idle server. By hand:
- * `npm run abuse:cost -- [--seconds 5] [--rows FR6,DF1]`.
+ * `npm run abuse:cost -- [--seconds 5] [--rows FR6,DF1] [--set KEY=VALUE]`.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -166,22 +166,26 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "5" },
     rows: { type: "string", default: "" },
+    set: { type: "string", multiple: true, default: [] },
     help: { type: "boolean", default: false },
   },
 });
 if (values.help) {
   console.log(
-    "usage: npm run abuse:cost -- [--seconds 5] [--rows FR6,DF1]\n\nSeconds of each attack; rows of docs/ABUSE.md.",
+    "usage: npm run abuse:cost -- [--seconds 5] [--rows FR6,DF1] [--set KEY=VALUE]\n\nSeconds of each attack; rows of docs/ABUSE.md; options of the server.",
   );
   process.exit(0);
 }
 const seconds = Number(values.seconds);
+const sets = Object.fromEntries(
+  values.set.map((each) => [each.slice(0, each.indexOf("=")), each.slice(each.indexOf("=") + 1)]),
+);
 const wanted = values.rows === "" ? null : new Set(values.rows.split(","));
 
 console.log("| row | 1 Mbit/s of | processor, % of a core | memory, MB |\n| --- | --- | ---: | ---: |");
 for (const attack of attacks) {
   if (wanted !== null && !wanted.has(attack.row)) continue;
-  await using server = await Server.start();
+  await using server = await Server.start({ sets });
   // Code that is used is compiled once; that is not the attacker's.
   await attackWith(attack, server, performance.now() + 1000);
   await delay(1000);

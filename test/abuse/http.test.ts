@@ -76,6 +76,23 @@ describe("HT1 publishing without the right key", () => {
     });
     expect(posted.headers["access-control-allow-origin"]).toBeUndefined();
   });
+
+  it(
+    "HT1 without a key, a page whose name was made to lead here (DNS rebinding): 403",
+    { timeout: 60_000 },
+    async () => {
+      await using open = await Server.start({ sets: { workers: 1 } });
+      expect((await publish(open.http, "quote.A", "1")).status, "this machine").toBe(200);
+      for (const host of [
+        "evil.example",
+        "evil.example:8080",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+      ]) {
+        expect((await publish(open.http, "quote.A", "1", { headers: { host } })).status, host).toBe(403);
+      }
+    },
+  );
 });
 
 describe("HT2 bodies", () => {
