@@ -41,8 +41,10 @@ export interface RunOutcome {
 const deliveries: readonly VerifiedTopic["delivery"][] = ["every", "latest", "every", "sample"];
 /** No fault in the first and the last seconds. */
 const quietMs = 2000;
-/** After the last answer everything has this long to arrive. */
-const settleMsMax = 30_000;
+/** The last messages are seen through for so long. */
+const publishPatienceMs = 30_000;
+/** After the last answer everything has this long to arrive, and every client to be back. */
+const settleMsMax = 120_000;
 /** For the control: what has not come by then never does. */
 const controlSettleMs = 3000;
 const controlFile = fileURLToPath(new URL("control-server.mjs", import.meta.url));
@@ -105,20 +107,27 @@ async function publishUnderFaults(
   const ticker = setInterval(() => {
     progress.update(Math.min(plan.seconds, Math.round((performance.now() - startMs) / 1000)));
   }, 500);
-  for (const subject of subjects) subject.startPublishing(settleMsMax);
+  for (const subject of subjects) subject.startPublishing(publishPatienceMs);
   const problems = await doFaults(plan, world, startMs, progress, interrupted);
   await Promise.all(subjects.map((subject) => subject.stopPublishing()));
   const publishedMs = performance.now() - startMs;
   progress.note("publishing is over, waiting for what is under way");
   await Promise.all(
-    subjects.map(({ name, books }) =>
-      until(() => books.isComplete(), name === "control" ? controlSettleMs : settleMsMax),
-    ),
+    subjects.map(async ({ name, books, clients }, index) => {
+      const isControl = name === "control";
+      const areBack = (): boolean => subjects[index]?.connectedCount === clients.length;
+      await until(() => areBack() && (isControl || books.isComplete()), settleMsMax);
+      if (isControl) await sleep(controlSettleMs);
+    }),
   );
   clearInterval(ticker);
   progress.stop();
   for (const subject of subjects) {
-    if (subject.name !== "control") problems.push(...subject.stopped);
+    if (subject.name === "control") continue;
+    problems.push(...subject.stopped);
+    const awayCount = subject.clients.length - subject.connectedCount;
+    if (awayCount > 0)
+      problems.push(`${awayCount} clients were not back at the end: what they miss is no loss yet`);
   }
   return { subjects, publishedMs, problems };
 }

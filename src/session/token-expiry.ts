@@ -5,8 +5,8 @@ import type { TimerWheel } from "../base/timer-wheel.ts";
 
 /** Longest delay after `exp`. With a tick of the wheel and the close frame's way it stays below five seconds. */
 export const expiryJitterMs = 4500;
-/** The wall clock may jump: look again at least this often. */
-const checkMsMax = 60_000;
+/** The wall clock may jump: look again at least this often. A token then lives at most this much too long. */
+const checkMsMax = 5000;
 
 export class TokenExpiry extends WheelEntry {
   readonly #wheel: TimerWheel;
