@@ -52,6 +52,12 @@ export class OpenTopic {
     this.pump();
   }
 
+  /** The log may have begun a new life: reads it from the last position. */
+  reread(): void {
+    this.feed.requestRead();
+    this.pump();
+  }
+
   /** Live messages come no more, until `subscribed`. */
   unsubscribed(): void {
     this.#subscribed = false;

@@ -18,6 +18,7 @@ import type {
   PublishOptions,
 } from "./broker.ts";
 import { decodeEnvelope } from "./bus-envelope.ts";
+import { watchingForLoss } from "./data-loss.ts";
 import { newBrokerCounters } from "./counters.ts";
 import { historyPage } from "./history-page.ts";
 import { OpenTopic } from "./open-topic.ts";
@@ -98,7 +99,9 @@ class RedisBroker implements Broker {
 
   async start(listener: BrokerListener): Promise<void> {
     invariant(this.#listener === null, "a broker is started once");
-    this.#listener = listener;
+    this.#listener = watchingForLoss(listener, () => {
+      for (const topic of this.#topics.values()) topic.reread();
+    });
     await Promise.all([this.#commands.start(), this.#subscriber.start()]);
     this.#probe.start();
   }

@@ -16,6 +16,7 @@ import type {
   PublishOptions,
 } from "./broker.ts";
 import { decodeEnvelope } from "./bus-envelope.ts";
+import { watchingForLoss } from "./data-loss.ts";
 import { newBrokerCounters } from "./counters.ts";
 import { historyPage } from "./history-page.ts";
 import { OpenTopic } from "./open-topic.ts";
@@ -76,7 +77,9 @@ export class RedisClusterBroker implements Broker, TopologyListener {
 
   async start(listener: BrokerListener): Promise<void> {
     invariant(this.#listener === null, "a broker is started once");
-    this.#listener = listener;
+    this.#listener = watchingForLoss(listener, () => {
+      for (const { open } of this.#topics.values()) open.reread();
+    });
     await this.#topology.start();
     this.#isStarting = false;
     this.onStatus();

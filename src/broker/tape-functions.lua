@@ -11,7 +11,7 @@
 -- and so are a position and the entries that belong to it.
 
 -- Servers of different versions share one Redis while they are replaced one by one: the newer library stays.
-local VERSION = 2
+local VERSION = 3
 
 local DEFAULT_SIZE = 300
 local DEFAULT_TTL_MS = 86400000

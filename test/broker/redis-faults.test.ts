@@ -162,6 +162,23 @@ describe("the log is lost or goes back", () => {
     }
   });
 
+  // Told topic by topic with the next publication, a page with forty quiet topics was closed forty times within a day.
+  it("FLUSHALL: topics on which nobody publishes learn it with the first on which somebody does", async () => {
+    const worker = await world.start();
+    const quiet = [0, 1, 2].map((index) => ({ ...chat, name: `chat.quiet-${index}` }));
+    for (const topic of [chat, quote, ...quiet]) {
+      await openAndWait(worker, topic);
+      await worker.broker.publish(topic, bytes("1"), {});
+      await worker.recorder.until(() => worker.recorder.seqs(topic.name).length === 1);
+    }
+    await world.client().flushall();
+    await worker.broker.publish(chat, bytes("2"), {});
+    for (const { name } of [chat, quote, ...quiet])
+      await worker.recorder.until(() => worker.recorder.gaps(name).length === 1);
+    expect(worker.recorder.texts("chat.a")).toEqual(["1", "2"]);
+    for (const { name } of quiet) expect(worker.recorder.gaps(name)[0]?.lostCount).toBe(null);
+  });
+
   it("entries that were trimmed away during a cut are told with their number", async () => {
     const small: BrokerTopic = {
       name: "chat.small",
