@@ -35,9 +35,9 @@ interface Flags {
 
 const program = new Command("npm run verify --")
   .description(
-    "Starts a Redis and a server of its own, publishes numbered messages, does faults to them in random order, and\n" +
-      "holds what each client got against what was accepted. Exits with 1 when a single message was lost in silence,\n" +
-      "came twice or out of order, or when something untrue was said of a recovery. Leaves a report a person can read\n" +
+    "Starts a Redis and a server of its own, publishes numbered messages, does faults to them in random order, and " +
+      "holds what each client got against what was accepted. Exits with 1 when a single message was lost in silence, " +
+      "came twice or out of order, or when something untrue was said of a recovery. Leaves a report a person can read " +
       "and one for machines in load/results.",
   )
   .option(
