@@ -165,7 +165,11 @@ describe("the log is lost or goes back", () => {
   // Told topic by topic with the next publication, a page with forty quiet topics was closed forty times within a day.
   it("FLUSHALL: topics on which nobody publishes learn it with the first on which somebody does", async () => {
     const worker = await world.start();
-    const quiet = [0, 1, 2].map((index) => ({ ...chat, name: `chat.quiet-${index}` }));
+    const names = [0, 1, 2].map((index) => `chat.quiet-${index}`);
+    const quiet = names.map((name): BrokerTopic => {
+      const { delivery, history } = chat;
+      return { name, delivery, history };
+    });
     for (const topic of [chat, quote, ...quiet]) {
       await openAndWait(worker, topic);
       await worker.broker.publish(topic, bytes("1"), {});
