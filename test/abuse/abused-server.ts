@@ -87,13 +87,16 @@ export class AbusedServer {
     }).catch(async () => {
       expect(Object.fromEntries(await this.#readGauges())).toEqual(Object.fromEntries(this.#gauges));
     });
-    const kept = await this.keptBytes();
-    for (const [pid, bytes] of kept) {
-      const before = this.#keptBytes.get(pid) ?? 0;
-      expect(bytes, `memory of worker ${pid}, ${before} at the start`).toBeLessThan(
-        before * 1.05 + keptBytesMax,
-      );
+    // Large buffers may outlive their last use by a moment: what is kept for good is still there at the end.
+    let kept = await this.keptBytes();
+    for (let round = 0; round < 20 && !this.#isMemoryBack(kept); round++) {
+      await delay(1000);
+      kept = await this.keptBytes();
     }
+    expect(
+      this.#isMemoryBack(kept),
+      `${JSON.stringify([...kept])} of ${JSON.stringify([...this.#keptBytes])}`,
+    ).toBe(true);
     this.#isFeeding = false;
     await this.#feeding;
     this.#agent.destroy();
@@ -155,6 +158,10 @@ export class AbusedServer {
     await delay(1500);
     this.#gauges = await this.#readGauges();
     this.#keptBytes = await this.keptBytes();
+  }
+
+  #isMemoryBack(kept: ReadonlyMap<number, number>): boolean {
+    return [...kept].every(([pid, bytes]) => bytes < (this.#keptBytes.get(pid) ?? 0) * 1.05 + keptBytesMax);
   }
 
   async #feed(): Promise<void> {
