@@ -59,6 +59,11 @@ const listenSchema = section("Where browsers and publishers connect.", {
       "better; needs Node 22.12 and Linux, and resets waiting connections when a worker ends unless " +
       "`net.ipv4.tcp_migrate_req=1`.",
   }),
+  directHandles: flag(true, {
+    description:
+      "WebSockets are served on the handles below node's sockets, for less memory and CPU. Tried out at the start: " +
+      "a Node where it does not work, and TLS, use the sockets anyway.",
+  }),
 });
 
 const adminSchema = section(

@@ -2,15 +2,9 @@
  * One upgraded socket's life: frames in, bytes out, back pressure, heartbeat, and the closing handshake of RFC 6455 §7.
  * It knows no protocol above messages. It has one deadline at a time, in the wheel that all connections share, and its
  * fields are the whole of its state: no timer, closure or promise per connection until something is slow or closes.
- *
- * "Taken" means that the kernel has the bytes. On TCP and unix sockets node tries each write at once, so nothing
- * pending right after it is the answer. Node's TLS reports a write one turn of the event loop later, even when the
- * kernel took it at once; there a write counts as taken when everything before it was. What a frozen reader can pile
- * up that way is one write.
  */
 
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
 
 import type { Clock } from "../base/clock.ts";
 import { limitCounters, type LimitName } from "../base/limit-counters.ts";
@@ -24,10 +18,11 @@ import { violation } from "../codec/violation.ts";
 import { closeReasonOf, ownCloseCode } from "./close-reason.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 import type { ConnectionHandler, ConnectionOptions } from "./connection-options.ts";
+import { HandleTransport } from "./handle-transport.ts";
 import { InboundBudget } from "./inbound-budget.ts";
 import type { PendingTotal, Sheddable } from "./pending-total.ts";
-import { ownSocket, type SocketOwner } from "./socket-owner.ts";
-import { writeProgress } from "./write-progress.ts";
+import { StreamTransport } from "./stream-transport.ts";
+import type { Transport, TransportOwner } from "./transport.ts";
 
 /** What the connections of a worker share. */
 export interface ConnectionsShared {
@@ -57,23 +52,23 @@ const nothing = Buffer.alloc(0);
 const pingFrame = encodeFrame(opcode.ping, nothing);
 
 /** One per upgraded socket, made by `Connections.adopt`. */
-export class Connection extends WheelEntry implements MessageSink, SocketOwner, Sheddable {
+export class Connection extends WheelEntry implements MessageSink, TransportOwner, Sheddable {
   /** 22 characters of base64url, 128 random bits. */
   readonly id: string;
+  /** Called once when the socket is gone. */
+  onGone: (() => void) | null = null;
   readonly #shared: ConnectionsShared;
-  readonly #socket: Socket;
+  readonly #transport: Transport;
   readonly #options: ConnectionOptions;
   readonly #reader: MessageReader;
-  readonly #isTls: boolean;
   #handler: ConnectionHandler | null = null;
   #state = open;
   #isReported = false;
   #isPaused = false;
   #isPending = false;
-  #onTaken: ((error?: Error | null) => void) | null = null;
   #pong: Uint8Array | null = null;
   /** Until `start`: the 101 and what the session says at once, to go out in one write. */
-  #held: Uint8Array[] | null;
+  #held: Uint8Array[] | null = [];
   #budget: InboundBudget | null = null;
   #heardMs: number;
   /** -1 while no ping waits for an answer. */
@@ -87,29 +82,28 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
 
   /**
    * @param socket upgraded: everything from here on is frames, in both directions.
-   * @param greeting the 101, which has not been written.
+   * @param mayTakeHandle nobody but the front door's own reader of heads has ever had the socket.
    */
   constructor(
     id: string,
     socket: Socket,
     options: ConnectionOptions,
     shared: ConnectionsShared,
-    greeting: Uint8Array,
+    mayTakeHandle: boolean,
   ) {
     super();
-    this.#held = [greeting];
     this.id = id;
     this.#shared = shared;
-    this.#socket = socket;
     this.#options = options;
     this.#reader = new MessageReader(options, this);
-    this.#isTls = socket instanceof TLSSocket;
     this.#heardMs = Math.trunc(shared.clock.nowMs());
-    ownSocket(socket, this);
+    this.#transport =
+      (mayTakeHandle ? HandleTransport.take(socket, this) : null) ?? new StreamTransport(socket, this);
   }
 
   /**
-   * Begins to deliver, and writes what was held back until now: the greeting and the first replies in one system call.
+   * Begins to deliver, and writes what was held back until now: all that was written since, beginning with the 101, in
+   * one system call.
    * @param firstBytes what came behind the handshake in the same packet; may be changed.
    */
   start(handler: ConnectionHandler, firstBytes: Uint8Array): void {
@@ -126,7 +120,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
 
   /** Bytes given to the socket that the kernel has not taken. */
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#transport.pendingBytes;
   }
 
   /**
@@ -208,7 +202,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     if (this.#state === closed) return;
     this.#report(closeCode.abnormal, true);
     this.#state = lingering;
-    this.#destroy();
+    this.#transport.destroy();
   }
 
   /** For `PendingTotal`: ends at once, with all that is pending. The peer, who reads nothing, sees a reset. */
@@ -217,14 +211,14 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     this.#report(ownCloseCode.slowConsumer, true);
     this.#reader.stop();
     this.#state = lingering;
-    this.#destroy();
+    this.#transport.destroy();
   }
 
   /** Stops reading, so that the peer feels our pace. What was already read (at most two chunks) still comes. */
   pauseReading(): void {
     if (this.#state !== open || this.#isPaused) return;
     this.#isPaused = true;
-    this.#socket.pause();
+    this.#transport.pause();
   }
 
   /** Reads on. */
@@ -234,11 +228,11 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     this.#heardMs = Math.trunc(this.#shared.clock.nowMs());
     // Only the time in which we read is the peer's.
     if (this.#messageMs >= 0) this.#messageMs = this.#heardMs;
-    this.#socket.resume();
+    this.#transport.resume();
     if (this.#state === open) this.#watch();
   }
 
-  /** For the socket. */
+  /** For the transport. */
   onSocketData(chunk: Uint8Array): void {
     if (this.#state >= lingering) return;
     const { clock, counters } = this.#shared;
@@ -254,15 +248,15 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     this.#watchMessage(nowMs);
   }
 
-  /** For the socket. RFC 6455 §7.1.5: without a close frame "the WebSocket Connection Close Code is 1006". */
+  /** For the transport. RFC 6455 §7.1.5: without a close frame "the WebSocket Connection Close Code is 1006". */
   onSocketEnd(): void {
     if (this.#state >= lingering) return;
     this.#report(closeCode.abnormal, false);
     this.#state = lingering;
-    this.#destroy();
+    this.#transport.destroy();
   }
 
-  /** For the socket. */
+  /** For the transport. */
   onSocketClose(): void {
     this.#report(closeCode.abnormal, false);
     this.#state = closed;
@@ -271,6 +265,19 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     this.#shared.wheel.cancel(this);
     this.#shared.pending.forget(this);
     this.#shared.forget(this);
+    this.onGone?.();
+    this.onGone = null;
+  }
+
+  /** For the transport. */
+  onSocketTaken(): void {
+    if (this.#state !== open || !this.#isPending) return;
+    this.#isPending = false;
+    this.#shared.pending.forget(this);
+    const pong = this.#pong;
+    this.#pong = null;
+    if (pong !== null && !this.#give(pong)) return;
+    this.#handler?.onDrained();
   }
 
   /** For the codec. */
@@ -325,7 +332,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
   override onDeadline(nowMs: number): void {
     if (this.#state !== open) {
       this.#state = lingering;
-      this.#destroy();
+      this.#transport.destroy();
       return;
     }
     if (this.#isStale(nowMs)) {
@@ -345,7 +352,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
       if (this.#pingedMs >= 0 && nowMs - this.#pingedMs >= heartbeatTimeoutMs) {
         // A peer that says nothing will not answer a close frame either.
         this.#fail(ownCloseCode.heartbeatTimeout, "heartbeat_timeout", lingerMs);
-        this.#destroy();
+        this.#transport.destroy();
         return;
       }
       if (this.#pingedMs < 0 && nowMs - this.#heardMs >= heartbeatIntervalMs) {
@@ -393,7 +400,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
   #isStale(nowMs: number): boolean {
     const { pendingAgeMsMax } = this.#options;
     if (!this.#isPending || pendingAgeMsMax === null) return false;
-    const progress = writeProgress(this.#socket);
+    const { progress } = this.#transport;
     if (progress === this.#progress) return nowMs - this.#progressMs >= pendingAgeMsMax;
     this.#progress = progress;
     this.#progressMs = Math.trunc(nowMs);
@@ -416,11 +423,10 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
       return true;
     }
     const { counters } = this.#shared;
-    this.#socket.write(bytes);
     counters.writes += 1;
     counters.bytesOut += bytes.length;
-    const pendingBytes = this.#socket.writableLength;
-    if (pendingBytes === 0 || (this.#isTls && pendingBytes === bytes.length)) return true;
+    if (this.#transport.write(bytes)) return true;
+    const { pendingBytes } = this.#transport;
     const { pendingBytesMax } = this.#options;
     if (pendingBytesMax !== null && pendingBytes > pendingBytesMax) {
       limitCounters.hit("pendingBytesMax");
@@ -433,7 +439,7 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
   /** Writes the close frame. If the peer reads nothing it stays pending, and the deadline ends the socket. */
   #giveLast(frame: Uint8Array): void {
     this.#release();
-    this.#socket.write(frame);
+    this.#transport.write(frame);
     this.#shared.counters.writes += 1;
     this.#shared.counters.bytesOut += frame.length;
     this.#pong = null;
@@ -441,32 +447,13 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
     if (this.#isPaused) this.resumeReading();
   }
 
-  /**
-   * The kernel did not take everything: an empty write behind it tells when it has. (`drain` only comes for more than
-   * the high-water mark, and a callback on every write would cost each of them a turn of the next-tick queue.)
-   */
+  /** The kernel did not take everything: `onSocketTaken` will follow. */
   #pend(): void {
     this.#isPending = true;
     this.#shared.counters.pended += 1;
     this.#progressMs = Math.trunc(this.#shared.clock.nowMs());
-    this.#onTaken ??= (error) => this.#taken(error);
-    this.#socket.write(nothing, this.#onTaken);
-    this.#progress = writeProgress(this.#socket);
+    this.#progress = this.#transport.progress;
     this.#watch();
-  }
-
-  #taken(error: Error | null | undefined): void {
-    if (this.#state !== open || (error !== null && error !== undefined) || this.#onTaken === null) return;
-    if (this.#socket.writableLength > 0) {
-      this.#socket.write(nothing, this.#onTaken);
-      return;
-    }
-    this.#isPending = false;
-    this.#shared.pending.forget(this);
-    const pong = this.#pong;
-    this.#pong = null;
-    if (pong !== null && !this.#give(pong)) return;
-    this.#handler?.onDrained();
   }
 
   /** What a message was inflated to counts against the rate of bytes, since it costs us that much. */
@@ -501,19 +488,8 @@ export class Connection extends WheelEntry implements MessageSink, SocketOwner, 
   /** RFC 6455 §7.1.1: "the server MUST close the TCP connection immediately"; it sends FIN first, and TIME_WAIT is its. */
   #end(waitMs: number): void {
     this.#state = lingering;
-    this.#socket.end();
+    this.#transport.end();
     this.#shared.wheel.schedule(this, waitMs);
-  }
-
-  /**
-   * Frees the socket now. With bytes still pending the peer does not read: a reset frees the kernel's megabytes too,
-   * where a FIN would wait behind them for minutes.
-   */
-  #destroy(): void {
-    const socket = this.#socket;
-    const isTcp = !this.#isTls && socket.remoteAddress !== undefined;
-    if (socket.writableLength > 0 && isTcp && !socket.destroyed) socket.resetAndDestroy();
-    else socket.destroy();
   }
 
   /** Tells the handler once, when whatever is running now has returned: the hub may be in the middle of a flush. */

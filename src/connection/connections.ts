@@ -22,6 +22,7 @@ export class Connections implements ConnectionsShared {
   readonly #all = new Set<Connection>();
   readonly #turnWheel: () => void;
   #interval: NodeJS.Timeout | null = null;
+  #onEmpty: (() => void)[] = [];
 
   /** @param pendingBytesTotalMax what all connections together may have pending. */
   constructor(clock: Clock = systemClock, pendingBytesTotalMax = Number.POSITIVE_INFINITY) {
@@ -55,9 +56,16 @@ export class Connections implements ConnectionsShared {
    * @param socket with `allowHalfOpen`, in no one else's hands.
    * @param options kept; one object for all connections of an endpoint.
    * @param greeting the 101; written at `start`, with whatever was written until then.
+   * @param mayTakeHandle nobody but the front door's own reader of heads has ever had the socket.
    */
-  adopt(socket: Socket, options: ConnectionOptions, greeting: Uint8Array): Connection {
-    const connection = new Connection(this.#ids.next(), socket, options, this, greeting);
+  adopt(
+    socket: Socket,
+    options: ConnectionOptions,
+    greeting: Uint8Array,
+    mayTakeHandle: boolean,
+  ): Connection {
+    const connection = new Connection(this.#ids.next(), socket, options, this, mayTakeHandle);
+    if (greeting.length > 0) connection.write(greeting);
     this.#all.add(connection);
     this.counters.opened += 1;
     this.counters.open += 1;
@@ -70,8 +78,14 @@ export class Connections implements ConnectionsShared {
     for (const connection of this.#all) connection.terminate();
   }
 
+  /** Resolves when no socket is left. */
+  async empty(): Promise<void> {
+    if (this.#all.size > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
+  }
+
   /** For the connection. */
   forget(connection: Connection): void {
     if (this.#all.delete(connection)) this.counters.open -= 1;
+    if (this.#all.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 }

@@ -13,6 +13,7 @@ import { limitCounters } from "../base/limit-counters.ts";
 import { deflateWindowBits } from "../codec/deflate.ts";
 import { ownCloseCode } from "../connection/close-reason.ts";
 import type { ConnectionOptions } from "../connection/connection-options.ts";
+import type { Connection } from "../connection/connection.ts";
 import type { Connections } from "../connection/connections.ts";
 import { releaseSocket } from "../connection/socket-owner.ts";
 import { acceptResponse } from "../handshake/accept-response.ts";
@@ -150,14 +151,14 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     for (const socket of this.#tlsSockets) socket.destroy();
     // Ends the sweep for slow requests, which `listening` began.
     this.#httpServer.close();
-    await Promise.all(this.#closed);
+    await Promise.all([...this.#closed, this.#connections.empty()]);
   }
 
   /** A head from our own reader. What is not a good handshake is node's to answer. */
   onHead(socket: Socket, head: RequestHead, bytes: Buffer, rest: Buffer): void {
     const outcome = evaluateHandshake(head);
     if (isRefusal(outcome)) this.onOther(socket, bytes);
-    else this.#admit(socket, outcome, rest);
+    else this.#admit(socket, outcome, rest, true);
   }
 
   /** A head from node's reader. */
@@ -165,7 +166,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#takeBack(socket);
     const outcome = evaluateHandshake(head);
     if (isRefusal(outcome)) this.refuse(socket, outcome);
-    else this.#admit(socket, outcome, rest);
+    else this.#admit(socket, outcome, rest, false);
   }
 
   /** Gives a socket to node:http, flowing: after a `pause` the next request would be parsed before these bytes. */
@@ -264,7 +265,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   }
 
   /** A good handshake: everything that may still refuse it, the cheapest first, before anything is hashed. */
-  #admit(socket: Socket, handshake: Handshake, rest: Buffer): void {
+  #admit(socket: Socket, handshake: Handshake, rest: Buffer, isFresh: boolean): void {
     const peer = remoteAddressOf(socket);
     const address = this.#options.trustedProxies.clientOf(peer, handshake.headers.get("x-forwarded-for"));
     const refusal = this.#isDraining
@@ -276,7 +277,16 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     if (endpoint.checkOrigin && !this.#isOriginAllowed(handshake, this.#schemeOf(handshake, socket, peer))) {
       return this.refuse(socket, forbiddenOrigin);
     }
-    this.#upgrade(socket, endpoint, handshake, rest, address);
+    const request: UpgradeRequest = {
+      path: handshake.path,
+      query: handshake.query,
+      headers: handshake.headers,
+      remoteAddress: address,
+      encrypted: isEncrypted(socket),
+      subprotocol: chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols),
+    };
+    const connection = this.#upgrade(socket, endpoint, handshake, request, isFresh);
+    connection?.start(endpoint.accept(connection, request), rest);
   }
 
   #isOriginAllowed({ origin, host }: Handshake, scheme: "http" | "https" | null): boolean {
@@ -289,37 +299,28 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     return told ?? (isEncrypted(socket) ? "https" : null);
   }
 
+  /** Answers with 101. Null when the connection is closed right away. */
   #upgrade(
     socket: Socket,
     endpoint: Endpoint,
-    handshake: Handshake,
-    rest: Buffer,
-    remoteAddress: string,
-  ): void {
-    const subprotocol = chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols);
+    { key, extensions }: Handshake,
+    { remoteAddress, subprotocol }: UpgradeRequest,
+    isFresh: boolean,
+  ): Connection | null {
     const isWelcome = this.#limits.enter(remoteAddress);
-    if (isWelcome && this.#limits.countsAddresses) {
-      socket.once("close", () => this.#limits.leave(remoteAddress));
+    const agreement = endpoint.compression === null ? null : negotiateDeflate(extensions);
+    const greeting = acceptResponse(key, subprotocol, extensionHeaders(agreement));
+    const options = optionsFor(endpoint, agreement);
+    const connection = this.#connections.adopt(socket, options, greeting, isFresh);
+    if (isWelcome) {
+      this.counters.upgraded += 1;
+      if (this.#limits.countsAddresses) connection.onGone = () => this.#limits.leave(remoteAddress);
+      return connection;
     }
-    const agreement = endpoint.compression === null ? null : negotiateDeflate(handshake.extensions);
-    const greeting = acceptResponse(handshake.key, subprotocol, extensionHeaders(agreement));
-    const connection = this.#connections.adopt(socket, optionsFor(endpoint, agreement), greeting);
-    if (!isWelcome) {
-      // A browser's script sees a close code, but not the status of a refused handshake.
-      this.counters.refuse("connections_per_address");
-      connection.close(ownCloseCode.connectionLimit, "connection_limit");
-      return;
-    }
-    this.counters.upgraded += 1;
-    const request: UpgradeRequest = {
-      path: handshake.path,
-      query: handshake.query,
-      headers: handshake.headers,
-      remoteAddress,
-      encrypted: isEncrypted(socket),
-      subprotocol,
-    };
-    connection.start(endpoint.accept(connection, request), rest);
+    // A browser's script sees a close code, but not the status of a refused handshake.
+    this.counters.refuse("connections_per_address");
+    connection.close(ownCloseCode.connectionLimit, "connection_limit");
+    return null;
   }
 }
 

@@ -23,6 +23,7 @@ import type { Broker, BrokerListener, BrokerStatus } from "../broker/broker.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
 import { Connections } from "../connection/connections.ts";
+import { probeHandleTransport } from "../connection/handle-transport.ts";
 import { FrontDoor } from "../http/front-door.ts";
 import { createHttpApi, type HttpApi } from "../http/http-api.ts";
 import { TrustedProxies } from "../http/trusted-proxies.ts";
@@ -145,6 +146,10 @@ export class Worker {
       onGap: (topic, position, lostCount) => hub.gap(topic, position, lostCount, systemClock.nowMs()),
       onStatus: () => this.#parts.onStatus(this.status()),
     };
+    if (this.#config.listen.directHandles) {
+      const problem = await probeHandleTransport();
+      if (problem !== null) this.#parts.log.info({ problem }, "WebSockets are served on node's own sockets");
+    }
     this.#connections.start();
     await this.#parts.broker.start(listener);
     const addresses = await this.#door.listen();

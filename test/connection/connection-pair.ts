@@ -11,10 +11,13 @@ import type { CloseReason } from "../../src/connection/close-reason.ts";
 import type { ConnectionHandler, ConnectionOptions } from "../../src/connection/connection-options.ts";
 import type { Connection } from "../../src/connection/connection.ts";
 import { Connections } from "../../src/connection/connections.ts";
+import { probeHandleTransport } from "../../src/connection/handle-transport.ts";
 import { selfSigned } from "../setup/certificate.ts";
+import { expect } from "vitest";
 import { RawPeer } from "./raw-peer.ts";
 
-export const transports = ["tcp", "unix", "tls"] as const;
+/** TCP and unix sockets by both of our ways to them. */
+export const transports = ["tcp", "tcp by its handle", "unix", "unix by its handle", "tls"] as const;
 export type Transport = (typeof transports)[number];
 
 export const unlimited: ConnectionOptions = {
@@ -79,6 +82,7 @@ export interface Pair {
   end(): Promise<void>;
 }
 
+let handlePath: Promise<string | null> | null = null;
 let certificate: { readonly cert: string; readonly key: string } | null = null;
 
 /** A connection after its handshake. The peer reads frames from its first byte. */
@@ -94,7 +98,10 @@ export async function connectPair(
   const peer = await RawPeer.connect(where);
   const socket = await accepted;
   const notes = new Notes();
-  const connection = connections.adopt(socket, { ...unlimited, ...options }, new Uint8Array(0));
+  const isByHandle = transport.endsWith("handle");
+  if (isByHandle) expect(await (handlePath ??= probeHandleTransport())).toBeNull();
+  const connection = connections.adopt(socket, { ...unlimited, ...options }, new Uint8Array(0), isByHandle);
+  if (isByHandle) expect(socket.destroyed).toBe(true);
   connection.start(notes, Buffer.alloc(0));
   peer.readFrames(0, options.allowCompressed);
   return {
@@ -133,7 +140,7 @@ function createListener(transport: Transport): { server: Server; accepted: Promi
 function listen(server: Server, transport: Transport, folder: string): Promise<string> {
   return new Promise((resolve) => {
     const path = join(folder, "socket");
-    if (transport === "unix") server.listen(path, () => resolve(`unix:${path}`));
+    if (transport.startsWith("unix")) server.listen(path, () => resolve(`unix:${path}`));
     else {
       server.listen(0, "127.0.0.1", () => {
         const address = server.address();

@@ -1,0 +1,343 @@
+/**
+ * A transport over the handle below a `net.Socket`, for TCP and unix sockets. A write costs no stream machinery and
+ * allocates nothing while the kernel keeps up; an idle connection keeps no stream with its two buffers and its
+ * listeners (docs/benchmarks: P1 and P5). This file alone knows node's inside: `stream_wrap`, which net.js is written
+ * on, and the owner that a handle carries. What it uses has been the same from Node 20 to 26; it is tried out at the
+ * start of a process, on a socket of its own, and where anything is not as expected everybody gets a StreamTransport.
+ */
+import { createServer, connect, Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { releaseSocket } from "./socket-owner.ts";
+import type { Transport, TransportOwner } from "./transport.ts";
+
+/** libuv's error number for the end of a stream. */
+const endOfStream = -4095;
+/** A read takes at most this much; libuv suggests the same. */
+const readBytes = 65_536;
+/** More than any kernel takes at once of a peer that does not read. */
+const floodBytes = 64 * 1024 * 1024;
+const probeTimeoutMs = 2000;
+
+/** A libuv stream as node wraps it. */
+interface StreamHandle {
+  onread: (this: StreamHandle, data: ArrayBuffer | undefined) => void;
+  readonly writeQueueSize: number;
+  useUserBuffer(buffer: Uint8Array): void;
+  readStart(): number;
+  readStop(): number;
+  /** 0, or a negative error number. `request` is used up only if the write was asynchronous. */
+  writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
+  shutdown(request: ShutdownRequest): number;
+  close(done: (this: StreamHandle) => void): void;
+  /** TCP only. */
+  reset?(done: (this: StreamHandle) => void): number;
+  [owner: symbol]: unknown;
+}
+
+interface WriteRequest {
+  oncomplete: (this: WriteRequest, status: number) => void;
+  /** Keeps the bytes alive until the kernel has them. */
+  bytes: Uint8Array | null;
+  transport: HandleTransport | null;
+}
+
+interface ShutdownRequest {
+  oncomplete: (this: ShutdownRequest, status: number) => void;
+  transport: HandleTransport | null;
+}
+
+/** What node's net.js is written on. */
+interface StreamWrap {
+  readonly WriteWrap: new () => WriteRequest;
+  readonly ShutdownWrap: new () => ShutdownRequest;
+  readonly streamBaseState: Int32Array;
+  readonly kReadBytesOrError: number;
+  readonly kLastWriteWasAsync: number;
+}
+
+interface Inside {
+  readonly WriteWrap: StreamWrap["WriteWrap"];
+  readonly ShutdownWrap: StreamWrap["ShutdownWrap"];
+  /** Under which a handle carries its socket. */
+  readonly ownerSymbol: symbol;
+  readonly state: Int32Array;
+  readonly readResult: number;
+  readonly wasAsync: number;
+}
+
+/** Null: not to be had, or not tried out yet. */
+let inside: Inside | null = null;
+/** All handles read into it, one after the other: a chunk is borrowed until `onSocketData` returns. */
+const readBuffer = Buffer.allocUnsafeSlow(readBytes);
+/** Used again and again until a write needs to keep it. */
+let spareRequest: WriteRequest | null = null;
+
+/** See the file head. Made by `take`. */
+export class HandleTransport implements Transport {
+  readonly #owner: TransportOwner;
+  #handle: StreamHandle | null;
+  #pendingWrites = 0;
+  #isEnding = false;
+  #isOurSideDone = false;
+  #isPeerDone = false;
+
+  /**
+   * Takes the handle out of a plain socket on which nothing is pending and nothing has been written; the socket is
+   * of no use afterwards. Null: not possible with this one, which is left alone.
+   * @param socket with `allowHalfOpen`, flowing, in no one else's hands.
+   */
+  static take(socket: Socket, owner: TransportOwner): HandleTransport | null {
+    if (inside === null || socket instanceof TLSSocket || socket.isPaused()) return null;
+    const handle = handleOf(socket);
+    if (handle === null || socket.writableLength > 0 || socket.readableLength > 0) return null;
+    releaseSocket(socket);
+    const transport = new HandleTransport(handle, owner);
+    Reflect.set(socket, "_handle", null);
+    handle[inside.ownerSymbol] = transport;
+    handle.onread = onRead;
+    handle.useUserBuffer(readBuffer);
+    // Without a handle it only takes itself off its server's count.
+    socket.destroy();
+    return transport;
+  }
+
+  private constructor(handle: StreamHandle, owner: TransportOwner) {
+    this.#handle = handle;
+    this.#owner = owner;
+  }
+
+  /** Cost: one system call; no allocation while the kernel takes everything. */
+  write(bytes: Uint8Array): boolean {
+    const handle = this.#handle;
+    if (handle === null || inside === null) return false;
+    const request = (spareRequest ??= new inside.WriteWrap());
+    if (handle.writeBuffer(request, bytes) !== 0) {
+      this.destroy();
+      return false;
+    }
+    if (inside.state[inside.wasAsync] === 0) return this.#pendingWrites === 0;
+    spareRequest = null;
+    request.bytes = bytes;
+    request.transport = this;
+    request.oncomplete = onWritten;
+    this.#pendingWrites += 1;
+    return false;
+  }
+
+  get pendingBytes(): number {
+    return this.#handle?.writeQueueSize ?? 0;
+  }
+
+  get progress(): number {
+    return this.pendingBytes;
+  }
+
+  pause(): void {
+    this.#handle?.readStop();
+  }
+
+  resume(): void {
+    this.#handle?.readStart();
+  }
+
+  end(): void {
+    if (this.#handle === null || this.#isEnding) return;
+    this.#isEnding = true;
+    // Not before everything is taken: a handle that waits to be shut down cannot be reset.
+    if (this.#pendingWrites === 0) this.#shutDown();
+  }
+
+  destroy(): void {
+    const handle = this.#handle;
+    if (handle === null) return;
+    this.#handle = null;
+    if (this.#pendingWrites > 0 && handle.reset !== undefined && handle.reset(onClosed) === 0) return;
+    handle.close(onClosed);
+  }
+
+  /** For the handle. */
+  readDone(result: number): void {
+    if (result > 0) this.#owner.onSocketData(readBuffer.subarray(0, result));
+    else if (result === endOfStream) {
+      this.#isPeerDone = true;
+      if (this.#isOurSideDone) this.destroy();
+      else this.#owner.onSocketEnd();
+    } else if (result < 0) this.destroy();
+  }
+
+  /** For a request. */
+  writeDone(status: number): void {
+    this.#pendingWrites -= 1;
+    if (this.#handle === null) return;
+    if (status < 0) this.destroy();
+    else if (this.#pendingWrites === 0) {
+      if (this.#isEnding) this.#shutDown();
+      else this.#owner.onSocketTaken();
+    }
+  }
+
+  /** For a request. */
+  shutDownDone(): void {
+    this.#ourSideDone();
+  }
+
+  /** For the handle. */
+  closed(): void {
+    this.#owner.onSocketClose();
+  }
+
+  #shutDown(): void {
+    if (this.#handle === null || inside === null) return;
+    const request = new inside.ShutdownWrap();
+    request.transport = this;
+    request.oncomplete = onShutDown;
+    // Other than 0: done at once, or the peer is gone already.
+    if (this.#handle.shutdown(request) !== 0) this.#ourSideDone();
+  }
+
+  #ourSideDone(): void {
+    this.#isOurSideDone = true;
+    if (this.#isPeerDone) this.destroy();
+  }
+}
+
+/**
+ * Tries the handle path out on sockets of this process: that bytes arrive in order, that a write that the kernel does
+ * not take is told so and completes, that the end arrives. Afterwards `HandleTransport.take` works, or never does.
+ * @returns null, or why it is not to be had.
+ */
+export async function probeHandleTransport(): Promise<string | null> {
+  const server = createServer({ allowHalfOpen: true });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      // Exclusive: the primary of a cluster would hand its connections to other workers.
+      server.once("error", reject).listen({ port: 0, host: "127.0.0.1", exclusive: true }, resolve);
+    });
+    const address = server.address();
+    if (address === null || typeof address === "string") return "no address to try it on";
+    const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve));
+    const peer = connect({ port: address.port, host: "127.0.0.1", allowHalfOpen: true });
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve("it does not do what it should"), probeTimeoutMs);
+    });
+    const socket = await accepted;
+    const found = findInside(socket);
+    if (typeof found !== "string") inside = found;
+    const problem = typeof found === "string" ? found : await Promise.race([tryOut(socket, peer), late]);
+    if (problem !== null) inside = null;
+    socket.destroy();
+    peer.destroy();
+    return problem;
+  } catch (error) {
+    inside = null;
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    clearTimeout(timer);
+    server.close();
+  }
+}
+
+/** Writes a little, then more than the kernel takes; the peer answers with a word and its end. */
+async function tryOut(socket: Socket, peer: Socket): Promise<string | null> {
+  let wasTaken = false;
+  const heard: string[] = [];
+  let transport: HandleTransport | null = null;
+  const closed = new Promise<void>((resolve) => {
+    const owner: TransportOwner = {
+      onSocketData: (chunk) => void heard.push(chunk.toString("latin1")),
+      onSocketEnd: () => transport?.end(),
+      onSocketClose: resolve,
+      onSocketTaken: () => {
+        wasTaken = true;
+      },
+    };
+    socket.resume();
+    transport = HandleTransport.take(socket, owner);
+  });
+  if (transport === null) return "a socket has no handle that could be taken";
+  const flood = Buffer.alloc(floodBytes, "b");
+  const first = (transport as HandleTransport).write(Buffer.from("a"));
+  const second = (transport as HandleTransport).write(flood);
+  if (!first || second) return "a write does not say whether it was taken";
+  if ((transport as HandleTransport).pendingBytes <= 0) return "what is pending is not told";
+  let receivedBytes = 0;
+  let isInOrder = true;
+  peer.on("data", (chunk) => {
+    if (receivedBytes === 0) isInOrder &&= chunk[0] === 0x61;
+    receivedBytes += chunk.length;
+    if (receivedBytes === floodBytes + 1) peer.end("bye");
+  });
+  await closed;
+  if (!wasTaken) return "it is not told when everything was taken";
+  if (receivedBytes !== floodBytes + 1 || !isInOrder) return "bytes do not arrive as they were written";
+  return heard.join("") === "bye" ? null : "bytes are not read as they were sent";
+}
+
+function onRead(this: StreamHandle): void {
+  if (inside === null) return;
+  // Put there by `take`.
+  const transport = this[inside.ownerSymbol] as HandleTransport;
+  transport.readDone(inside.state[inside.readResult] ?? 0);
+}
+
+function onWritten(this: WriteRequest, status: number): void {
+  const { transport } = this;
+  this.transport = null;
+  this.bytes = null;
+  transport?.writeDone(status);
+}
+
+function onShutDown(this: ShutdownRequest): void {
+  this.transport?.shutDownDone();
+  this.transport = null;
+}
+
+function onClosed(this: StreamHandle): void {
+  if (inside === null) return;
+  const transport = this[inside.ownerSymbol] as HandleTransport | undefined;
+  this[inside.ownerSymbol] = undefined;
+  transport?.closed();
+}
+
+/** The handle of a socket, if it is such as we know. */
+function handleOf(socket: Socket): StreamHandle | null {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (typeof handle !== "object" || handle === null) return null;
+  const methods = ["useUserBuffer", "readStart", "readStop", "writeBuffer", "shutdown", "close"];
+  if (methods.some((name) => typeof Reflect.get(handle, name) !== "function")) return null;
+  if (inside !== null && Reflect.get(handle, inside.ownerSymbol) !== socket) return null;
+  // Its methods were just looked at.
+  return handle as StreamHandle;
+}
+
+function findInside(socket: Socket): Inside | string {
+  // process.binding is deprecated in the documentation only (DEP0111): there is no other way to a WriteWrap.
+  const binding: unknown = Reflect.get(process, "binding");
+  if (typeof binding !== "function") return "this Node has no process.binding";
+  const wrap = Reflect.apply(binding, process, ["stream_wrap"]) as Partial<StreamWrap>;
+  const { WriteWrap, ShutdownWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = wrap;
+  if (
+    typeof WriteWrap !== "function" ||
+    typeof ShutdownWrap !== "function" ||
+    !(streamBaseState instanceof Int32Array) ||
+    typeof kReadBytesOrError !== "number" ||
+    typeof kLastWriteWasAsync !== "number"
+  ) {
+    return "this Node's stream_wrap is another";
+  }
+  const handle = handleOf(socket);
+  const ownerSymbol =
+    handle === null
+      ? undefined
+      : Object.getOwnPropertySymbols(handle).find((each) => handle[each] === socket);
+  if (ownerSymbol === undefined) return "this Node's handles carry no owner";
+  return {
+    WriteWrap,
+    ShutdownWrap,
+    ownerSymbol,
+    state: streamBaseState,
+    readResult: kReadBytesOrError,
+    wasAsync: kLastWriteWasAsync,
+  };
+}
