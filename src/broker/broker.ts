@@ -82,6 +82,7 @@ export interface BrokerStatus {
 export interface BrokerListener {
   /** The topic is live: from this call on its publications follow. Once per `open`. */
   onOpened(topic: string, snapshot: Snapshot): void;
+  /** `publication.data` is borrowed until return: the broker's buffer is used again. */
   onPublication(topic: string, publication: Publication): void;
   /**
    * Entries between the last delivered `seq` and the next one cannot be had, or the log began a new epoch.

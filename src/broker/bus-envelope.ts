@@ -12,8 +12,8 @@ export interface Envelope {
   /** 0 where there is no epoch. */
   readonly seq: number;
   readonly origin: string | null;
-  /** The payload: a view of the message, not a copy. */
-  readonly data: Uint8Array;
+  /** Where the payload begins; it goes to the end of the message. */
+  readonly dataStart: number;
 }
 
 const at = 0x40;
@@ -30,37 +30,39 @@ const originBytesMax = 64;
 
 const origin64 = /^[A-Za-z0-9_-]+$/;
 
+/** Longest envelope before a payload. */
+export const envelopeBytesMax = 3 + epochDigitsMax + seqDigitsMax + 1 + originBytesMax;
+
 /**
- * Takes a message apart. Never throws.
- * @param message borrowed; `data` of the result points into it.
+ * Takes apart the message that `bytes` hold from `start` to `end`. Never throws.
  * @returns null when it begins like an envelope and is none: to be dropped and counted.
  * Cost: one object and, with history, one string of 16 bytes.
  */
-export function decodeEnvelope(message: Buffer): Envelope | null {
-  if (message[0] !== at) return { epoch: null, seq: 0, origin: null, data: message };
-  let index = 1;
+export function decodeEnvelope(bytes: Buffer, start = 0, end = bytes.length): Envelope | null {
+  if (end === start || bytes[start] !== at) return { epoch: null, seq: 0, origin: null, dataStart: start };
+  let index = start + 1;
   let epoch: string | null = null;
   let seq = 0;
-  if (isDigit(message[index])) {
-    const epochEnd = digitsEnd(message, index, epochDigitsMax);
-    if (message[epochEnd] !== dash) return null;
-    epoch = message.toString("latin1", index, epochEnd);
-    const seqEnd = digitsEnd(message, epochEnd + 1, seqDigitsMax);
-    seq = numberOf(message, epochEnd + 1, seqEnd);
+  if (index < end && isDigit(bytes[index])) {
+    const epochEnd = digitsEnd(bytes, index, Math.min(end, index + epochDigitsMax));
+    if (epochEnd >= end || bytes[epochEnd] !== dash) return null;
+    epoch = bytes.toString("latin1", index, epochEnd);
+    const seqEnd = digitsEnd(bytes, epochEnd + 1, Math.min(end, epochEnd + 1 + seqDigitsMax));
+    seq = numberOf(bytes, epochEnd + 1, seqEnd);
     // An entry's own number begins at 1.
     if (seq === 0) return null;
     index = seqEnd;
   }
   let origin: string | null = null;
-  if (message[index] === tilde) {
-    const end = message.indexOf(space, index);
-    if (end <= index + 1 || end - index - 1 > originBytesMax) return null;
-    origin = message.toString("latin1", index + 1, end);
+  if (index < end && bytes[index] === tilde) {
+    const originEnd = bytes.indexOf(space, index);
+    if (originEnd >= end || originEnd <= index + 1 || originEnd - index - 1 > originBytesMax) return null;
+    origin = bytes.toString("latin1", index + 1, originEnd);
     if (!origin64.test(origin)) return null;
-    index = end;
+    index = originEnd;
   }
-  if (message[index] !== space) return null;
-  return { epoch, seq, origin, data: message.subarray(index + 1) };
+  if (index >= end || bytes[index] !== space) return null;
+  return { epoch, seq, origin, dataStart: index + 1 };
 }
 
 /**
@@ -93,9 +95,9 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= zero && byte <= zero + 9;
 }
 
-function digitsEnd(bytes: Uint8Array, start: number, digitsMax: number): number {
+function digitsEnd(bytes: Uint8Array, start: number, end: number): number {
   let index = start;
-  while (index - start < digitsMax && isDigit(bytes[index])) index++;
+  while (index < end && isDigit(bytes[index])) index++;
   return index;
 }
 

@@ -17,7 +17,8 @@ import type {
   Position,
   PublishOptions,
 } from "./broker.ts";
-import { decodeEnvelope } from "./bus-envelope.ts";
+import { type ByteString, toByteString } from "../base/byte-string.ts";
+import { decodeEnvelope, envelopeBytesMax } from "./bus-envelope.ts";
 import { watchingForLoss } from "./data-loss.ts";
 import { newBrokerCounters } from "./counters.ts";
 import { historyPage } from "./history-page.ts";
@@ -27,6 +28,7 @@ import { RedisClusterBroker } from "./redis-cluster-broker.ts";
 import { RedisCommands } from "./redis-commands.ts";
 import { RedisConnection } from "./redis-connection.ts";
 import { SubscriberProbe } from "./redis-probe.ts";
+import { receiveMessages } from "./redis-messages.ts";
 import { RedisPublisher } from "./redis-publisher.ts";
 import { RedisSubscriptions } from "./redis-subscriptions.ts";
 import { SharedReads } from "./shared-reads.ts";
@@ -53,7 +55,7 @@ class RedisBroker implements Broker {
   readonly #publisher: RedisPublisher;
   readonly #subscriptions: RedisSubscriptions;
   readonly #probe: SubscriberProbe;
-  /** By channel, as messages name it. */
+  /** By `channelKey`. */
   readonly #topics = new Map<string, OpenTopic>();
   readonly #historyReads = new SharedReads<LogRead>();
   #listener: BrokerListener | null = null;
@@ -80,6 +82,7 @@ class RedisBroker implements Broker {
       {
         // Never without a channel: ioredis would leave the subscriber mode.
         prepare: async (client) => {
+          this.#receive(client);
           await client.subscribe(probeChannel);
         },
         onUp: (client) => this.#subscriberUp(client),
@@ -88,7 +91,7 @@ class RedisBroker implements Broker {
       log,
     );
     this.#subscriptions = new RedisSubscriptions(
-      (channel) => this.#topics.get(channel)?.subscribed(),
+      (channel) => this.#topics.get(channelKey(channel))?.subscribed(),
       (client, reason) => this.#subscriber.cut(client, reason),
     );
     this.#probe = new SubscriberProbe(this.#subscriber, this.#commands, {
@@ -116,10 +119,11 @@ class RedisBroker implements Broker {
 
   open(topic: BrokerTopic): void {
     const channel = this.#prefix + topic.name;
+    const key = channelKey(channel);
     invariant(this.#listener !== null, "a broker is started before topics are opened");
-    invariant(!this.#topics.has(channel), "a topic is opened once at a time");
+    invariant(!this.#topics.has(key), "a topic is opened once at a time");
     const feed = new TopicFeed(topic, this.#listener, this.counters);
-    this.#topics.set(channel, new OpenTopic(feed, (request) => this.#readForFeed(feed, request)));
+    this.#topics.set(key, new OpenTopic(feed, (request) => this.#readForFeed(feed, request)));
     this.counters.topicsOpen = this.#topics.size;
     if (topic.history !== null) this.#commands.keepLog(this.#logOf(topic.name));
     this.#subscriptions.want(channel);
@@ -127,8 +131,9 @@ class RedisBroker implements Broker {
 
   close(name: string): void {
     const channel = this.#prefix + name;
-    this.#topics.get(channel)?.close();
-    this.#topics.delete(channel);
+    const key = channelKey(channel);
+    this.#topics.get(key)?.close();
+    this.#topics.delete(key);
     this.counters.topicsOpen = this.#topics.size;
     this.#commands.forgetLog(this.#logOf(name));
     this.#subscriptions.giveUp(channel);
@@ -164,7 +169,7 @@ class RedisBroker implements Broker {
   }
 
   async refresh(name: string): Promise<void> {
-    const topic = this.#topics.get(this.#prefix + name);
+    const topic = this.#topics.get(channelKey(this.#prefix + name));
     if (topic === undefined) throw new BrokerError("the topic is not open", false);
     await topic.refresh();
   }
@@ -195,10 +200,6 @@ class RedisBroker implements Broker {
   #subscriberUp(client: Redis): void {
     if (this.#subscriberUpCount > 0) this.counters.reconnects++;
     this.#subscriberUpCount++;
-    // The last thing that runs on the socket's own turn: a subscriber that reads slowly is cut off by Redis.
-    client.on("messageBuffer", (channel: Buffer, message: Buffer) => {
-      if (client === this.#subscriber.client) this.#onMessage(channel, message);
-    });
     this.#probe.heard();
     this.#subscriptions.up(client);
     this.#connectionChanged();
@@ -210,27 +211,45 @@ class RedisBroker implements Broker {
     this.#connectionChanged();
   }
 
-  /** Cost: one string for the channel, one envelope, one copy of the payload. */
-  #onMessage(channel: Buffer, message: Buffer): void {
-    this.#probe.heard();
-    const name = channel.toString();
-    const topic = this.#topics.get(name);
-    if (topic === undefined) {
-      this.#probe.came(name, message);
-      return;
-    }
-    const envelope = decodeEnvelope(message);
+  /** Messages are handled on the socket's own turn: a subscriber that reads slowly is cut off by Redis. */
+  #receive(client: Redis): void {
+    receiveMessages(
+      client,
+      {
+        onMessage: (bytes, channelStart, channelEnd, start, end) => {
+          if (client !== this.#subscriber.client) return;
+          this.#probe.heard();
+          const channel = toByteString(bytes, channelStart, channelEnd);
+          const topic = this.#topics.get(channel);
+          if (topic === undefined) this.#probe.came(channel, bytes.subarray(start, end));
+          else this.#onMessage(topic, bytes, start, end);
+        },
+        onOversized: (channel) => {
+          const topic = this.#topics.get(channelKey(channel));
+          if (topic === undefined || client !== this.#subscriber.client) return;
+          this.#rejected(topic, "too large");
+          // Its position is unknown; the log has it.
+          topic.feed.requestRead();
+          topic.pump();
+        },
+        onUnreadable: () => this.#subscriber.cut(client, "Redis answers in a way that is not RESP2"),
+      },
+      this.#messageBytesMax + envelopeBytesMax,
+    );
+  }
+
+  /** Cost: one view of the payload; of an envelope also its strings. Nothing is copied. */
+  #onMessage(topic: OpenTopic, bytes: Buffer, start: number, end: number): void {
+    const envelope = decodeEnvelope(bytes, start, end);
     if (envelope === null) {
       this.#rejected(topic, "malformed envelope");
       return;
     }
-    const view = envelope.data;
     let data: Uint8Array | null = null;
-    if (view.length > this.#messageBytesMax) this.#rejected(topic, "too large");
-    else if (!isJson(view)) this.#rejected(topic, "not JSON in UTF-8");
+    if (end - envelope.dataStart > this.#messageBytesMax) this.#rejected(topic, "too large");
+    else if (!isJson(bytes, envelope.dataStart, end)) this.#rejected(topic, "not JSON in UTF-8");
     else {
-      // A copy: the message is a view of a whole chunk of the socket, and what the hub keeps would pin that.
-      data = Buffer.from(view);
+      data = bytes.subarray(envelope.dataStart, end);
       this.counters.publicationsReceived++;
     }
     topic.feed.live(envelope.epoch, envelope.seq, data, envelope.origin);
@@ -254,4 +273,9 @@ class RedisBroker implements Broker {
     this.#status = status;
     this.#listener?.onStatus(status);
   }
+}
+
+/** A channel as it is found in the bytes of a message, without decoding them. */
+function channelKey(channel: string): ByteString {
+  return toByteString(Buffer.from(channel));
 }

@@ -124,7 +124,7 @@ export class TopicFeed {
   /**
    * A message came.
    * @param epoch null when it has no position.
-   * @param data null when it is not valid: its seq counts, its content is told as a gap. Kept.
+   * @param data null when it is not valid: its seq counts, its content is told as a gap. Borrowed until return.
    */
   live(epoch: string | null, seq: number, data: Uint8Array | null, origin: string | null): void {
     if (this.#closed) return;
@@ -133,7 +133,7 @@ export class TopicFeed {
       return;
     }
     if (!this.#opened) {
-      this.#hold({ epoch, seq, data, origin });
+      this.#hold({ epoch, seq, data: copyOf(data), origin });
       return;
     }
     if (epoch === this.#epoch) {
@@ -148,7 +148,7 @@ export class TopicFeed {
         return;
       }
     }
-    this.#hold({ epoch, seq, data, origin });
+    this.#hold({ epoch, seq, data: copyOf(data), origin });
     this.requestRead();
   }
 
@@ -261,7 +261,8 @@ export class TopicFeed {
 
   #liveWithoutSeq(data: Uint8Array, origin: string | null): void {
     // Behind what is held, so that the topic's last value is the one that came last.
-    if (!this.#opened || this.#held.length > 0) this.#hold({ epoch: null, seq: 0, data, origin });
+    if (!this.#opened || this.#held.length > 0)
+      this.#hold({ epoch: null, seq: 0, data: copyOf(data), origin });
     else this.#deliverWithoutSeq(data, origin);
   }
 
@@ -312,6 +313,10 @@ export class TopicFeed {
     this.#heldBeforeRead = 0;
     return held;
   }
+}
+
+function copyOf(data: Uint8Array | null): Uint8Array | null {
+  return data === null ? null : Buffer.from(data);
 }
 
 /** The newest entries that follow each other without a hole up to the log's position. */

@@ -1,9 +1,14 @@
 /**
  * One publication in a worker, and its encoded frames. A frame is built at the first time somebody needs it and
  * shared by all who read that variant: serialised once per publication and variant, never per reader.
+ *
+ * Bytes are kept as Latin-1 strings, one character a byte: one small object of exactly their size in the heap. Thousands
+ * of entries live in rings for seconds; as views of pooled buffers each would cost another object of 100 bytes and hold
+ * a pool alive, and the collector would carry them all (docs/adr/0003).
  */
+import { type ByteString, fromByteString, toByteString } from "../base/byte-string.ts";
 import { deflateFrame } from "../codec/deflate.ts";
-import { encodeFrame, frameHeaderBytes, payloadOf, writeFrameHeader } from "../codec/frame-encoder.ts";
+import { frameHeaderBytes, payloadOf, writeFrameHeader } from "../codec/frame-encoder.ts";
 import { opcode } from "../codec/opcode.ts";
 import type { TopicLog } from "./topic-log.ts";
 
@@ -23,11 +28,8 @@ export function seesPositions(variant: Variant): boolean {
   return variant !== "raw" && variant !== "raw+deflate";
 }
 
-const comma = Buffer.from(',"data":');
-const closeBrace = 0x7d;
-const lineFeed = 0x0a;
-const carriageReturn = 0x0d;
-const space = 0x20;
+const lineBreaks = /[\r\n]/g;
+const headerScratch = Buffer.alloc(10);
 
 export class Entry {
   /** Place among all publications of this worker; grows by one, so one number is a cursor over all topics. */
@@ -36,23 +38,23 @@ export class Entry {
   readonly position: number;
   /** The broker's sequence number; 0 when it has none. */
   readonly seq: number;
-  /** JSON bytes. Kept: do not change. */
-  readonly data: Uint8Array;
   readonly origin: string | null;
   readonly receivedMs: number;
   readonly log: TopicLog;
-  #native: Buffer | null = null;
-  #raw: Buffer | null = null;
-  #line: Buffer | null = null;
-  #deflatedNative: Buffer | null = null;
-  #deflatedRaw: Buffer | null = null;
+  /** JSON. */
+  readonly #data: ByteString;
+  #native: ByteString | null = null;
+  #raw: ByteString | null = null;
+  #line: ByteString | null = null;
+  #deflatedNative: ByteString | null = null;
+  #deflatedRaw: ByteString | null = null;
 
   constructor(
     log: TopicLog,
     order: number,
     position: number,
     seq: number,
-    data: Uint8Array,
+    data: ByteString,
     origin: string | null,
     receivedMs: number,
   ) {
@@ -60,81 +62,65 @@ export class Entry {
     this.order = order;
     this.position = position;
     this.seq = seq;
-    this.data = data;
+    this.#data = data;
     this.origin = origin;
     this.receivedMs = receivedMs;
   }
 
+  /** The JSON that was published. Cost: a copy with each call. */
+  get data(): Buffer {
+    return fromByteString(this.#data);
+  }
+
+  /** Length of `data`. */
+  get dataBytes(): number {
+    return this.#data.length;
+  }
+
   /**
    * The bytes that this entry adds to what a reader of `variant` is sent, uncompressed: a whole frame, or for `batch` a
-   * line without its line feed. Kept: do not change. Cost: one allocation at the first call per variant.
+   * line without its line feed. Cost: one string at the first call per variant.
    */
-  bytes(variant: Variant): Buffer {
+  bytes(variant: Variant): ByteString {
     switch (variant) {
       case "native":
       case "native+deflate":
-        return (this.#native ??= this.#encodeNative());
+        return (this.#native ??= framed(this.#json()));
       case "raw":
       case "raw+deflate":
-        return (this.#raw ??= encodeFrame(opcode.text, this.data));
+        return (this.#raw ??= framed(this.#data));
       case "batch":
       case "batch+deflate":
-        return (this.#line ??= this.#encodeLine());
+        // Deviation from byte for byte (docs/PROTOCOL.md): CR and LF inside `data` become spaces, so that a line is a
+        // value. Valid JSON has them only between tokens.
+        return (this.#line ??= this.#json().replace(lineBreaks, " "));
     }
   }
 
   /**
-   * The frame of `bytes`, compressed as a message of its own; the same where that does not pay. Kept: do not change.
+   * The frame of `bytes`, compressed as a message of its own; the same where that does not pay.
    * Cost: compressed at the first call per variant, for all readers.
    */
-  compressedFrame(variant: "native+deflate" | "raw+deflate"): Buffer {
+  compressedFrame(variant: "native+deflate" | "raw+deflate"): ByteString {
     return variant === "native+deflate"
       ? (this.#deflatedNative ??= deflated(this.bytes(variant)))
       : (this.#deflatedRaw ??= deflated(this.bytes(variant)));
   }
 
-  #encodeNative(): Buffer {
-    const seq = this.#seqMember();
-    const payloadBytes = this.#jsonBytes(seq);
-    const frame = Buffer.allocUnsafe(frameHeaderBytes(payloadBytes) + payloadBytes);
-    this.#writeJson(frame, writeFrameHeader(frame, 0, opcode.text, payloadBytes), seq);
-    return frame;
-  }
-
-  /** Deviation from byte for byte (docs/PROTOCOL.md): CR and LF inside `data` become spaces, so that a line is a value. */
-  #encodeLine(): Buffer {
-    const seq = this.#seqMember();
-    const line = Buffer.allocUnsafe(this.#jsonBytes(seq));
-    this.#writeJson(line, 0, seq);
-    // Valid JSON has CR and LF only between tokens.
-    for (let at = 0; at < line.length; at += 1) {
-      if (line[at] === lineFeed || line[at] === carriageReturn) line[at] = space;
-    }
-    return line;
-  }
-
-  #seqMember(): string {
-    return this.seq === 0 ? "" : `,"seq":${this.seq}`;
-  }
-
-  #jsonBytes(seq: string): number {
-    return this.log.prefix.length + seq.length + comma.length + this.data.length + 1;
-  }
-
-  #writeJson(target: Buffer, start: number, seq: string): void {
-    let at = start;
-    target.set(this.log.prefix, at);
-    at += this.log.prefix.length;
-    at += target.write(seq, at, "latin1");
-    target.set(comma, at);
-    at += comma.length;
-    target.set(this.data, at);
-    at += this.data.length;
-    target[at] = closeBrace;
+  #json(): ByteString {
+    const seq = this.seq === 0 ? "" : `,"seq":${this.seq}`;
+    return `${this.log.prefix}${seq},"data":${this.#data}}`;
   }
 }
 
+/** A text frame around `payload`. */
+function framed(payload: ByteString): ByteString {
+  writeFrameHeader(headerScratch, 0, opcode.text, payload.length);
+  return toByteString(headerScratch, 0, frameHeaderBytes(payload.length)) + payload;
+}
+
 /** The compressed frame of the same message; the plain one where compressing does not pay. */
-function deflated(frame: Buffer): Buffer {
-  return deflateFrame(opcode.text, payloadOf(frame)) ?? frame;
+function deflated(frame: ByteString): ByteString {
+  const compressed = deflateFrame(opcode.text, payloadOf(fromByteString(frame)));
+  return compressed === null ? frame : toByteString(compressed);
 }

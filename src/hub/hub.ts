@@ -3,6 +3,7 @@
  * given what at the next turn. In memory and synchronous; knows no socket, timer, clock or promise. Its owner passes
  * the time in and calls `turn` when `wake` asks for it.
  */
+import { toByteString } from "../base/byte-string.ts";
 import type { Audience } from "./audience.ts";
 import { Delivery, lostIntervalMs } from "./delivery.ts";
 import { DueQueue } from "./due-queue.ts";
@@ -101,7 +102,9 @@ export class Hub {
     const log = this.#logs.get(name);
     if (log === undefined || log.isOpen) return;
     this.#nowMs = nowMs;
-    for (const { seq, data } of entries) log.keep(log.arrive(this.#nextOrder(), seq, data, null, nowMs));
+    for (const { seq, data } of entries) {
+      log.keep(log.arrive(this.#nextOrder(), seq, toByteString(data), null, nowMs));
+    }
     log.epoch = position?.epoch ?? null;
     log.seq = position?.seq ?? 0;
     log.isOpen = true;
@@ -115,7 +118,7 @@ export class Hub {
 
   /**
    * A publication has arrived. Cost: one entry, one append per audience of the topic; nothing per reader.
-   * @param data kept: do not change. @param origin id of the publishing connection.
+   * @param data borrowed until return. @param origin id of the publishing connection.
    */
   publish(name: string, seq: number, data: Uint8Array, origin: string | null, nowMs: number): void {
     const log = this.#logs.get(name);
@@ -124,7 +127,7 @@ export class Hub {
     this.counters.publications += 1;
     log.publications += 1;
     log.publishedMs = nowMs;
-    const entry = log.arrive(this.#nextOrder(), seq, data, origin, nowMs);
+    const entry = log.arrive(this.#nextOrder(), seq, toByteString(data), origin, nowMs);
     if (log.sampler !== null && !log.sampler.take(nowMs)) {
       this.#leaveOut(log, 1);
       this.#giveToSender(entry);

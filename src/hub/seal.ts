@@ -2,6 +2,7 @@
  * Puts the entries of a flush into one contiguous buffer, so that each reader is served by one write. What goes to one
  * reader alone (`seal`) is never compressed; what an audience shares (`sealCompressed`) may be, once for all.
  */
+import { writeByteString } from "../base/byte-string.ts";
 import { deflateBytesMin, deflateFrame } from "../codec/deflate.ts";
 import type { Slab } from "../codec/slab.ts";
 import { frameHeaderBytes, payloadOf, writeFrameHeader } from "../codec/frame-encoder.ts";
@@ -12,7 +13,7 @@ const lineFeed = 0x0a;
 
 /**
  * The bytes of `entries` for `variant`, uncompressed, before them the frames `events`. Kept by the caller until every write of them
- * is taken; then the slab may have them back. A single entry is its own frame: nothing is copied.
+ * is taken; then the slab may have them back.
  * Cost: one copy of the bytes; no allocation while they fit the slab.
  */
 export function seal(
@@ -21,10 +22,6 @@ export function seal(
   events: readonly Uint8Array[],
   slab: Slab,
 ): Buffer {
-  if (events.length === 0 && entries.length === 1 && !isBatchVariant(variant)) {
-    // The length was just compared.
-    return (entries[0] as Entry).bytes(variant);
-  }
   let payloadBytes = 0;
   for (const entry of entries) payloadBytes += entry.bytes(variant).length;
   const isBatch = isBatchVariant(variant) && entries.length > 0;
@@ -41,9 +38,7 @@ export function seal(
   if (isBatch) at = writeFrameHeader(target, at, opcode.text, payloadBytes);
   for (const [index, entry] of entries.entries()) {
     if (isBatch && index > 0) target[at++] = lineFeed;
-    const bytes = entry.bytes(variant);
-    target.set(bytes, at);
-    at += bytes.length;
+    at = writeByteString(target, entry.bytes(variant), at);
   }
   return target;
 }
@@ -69,8 +64,10 @@ export function isWorthCompressing(
  */
 export function sealCompressed(entries: readonly Entry[], variant: CompressedVariant, slab: Slab): Buffer {
   if (variant !== "batch+deflate") {
-    const frames = entries.map((entry) => entry.compressedFrame(variant));
-    return frames.length === 1 ? (frames[0] as Buffer) : seal([], variant, frames, slab);
+    const frames = entries.map((entry) => entry.compressedFrame(variant)).join("");
+    const target = slab.reserve(frames.length);
+    writeByteString(target, frames, 0);
+    return target;
   }
   const shared = entries.filter(({ log }) => log.topic.sharesCompression);
   const plain = seal(shared, variant, [], slab);

@@ -2,6 +2,7 @@
  * One topic in a worker: its newest publications, the audiences that want it, and what it owes them in `lost` counts.
  * Catching up after a stall, the newest value at subscribe and recovery are all reads of this log.
  */
+import { type ByteString, toByteString } from "../base/byte-string.ts";
 import type { Audience } from "./audience.ts";
 import { Entry } from "./entry.ts";
 import type { Reader } from "./reader.ts";
@@ -68,8 +69,8 @@ export class TopicLog {
   isLostScheduled = false;
   /** Readers for whom `leftOut` is not the number to tell: what to subtract. Joined, or was told, since the last event. */
   readonly leftOutCorrections = new Map<Reader, number>();
-  /** The bytes `{"topic":"…"`, with which every native publication begins. */
-  readonly prefix: Buffer;
+  /** `{"topic":"…"`, with which every native publication begins. */
+  readonly prefix: ByteString;
   readonly #ring: Entry[] = [];
   readonly #ringMax: number;
   /** Place of the oldest entry once the ring is full. */
@@ -80,11 +81,11 @@ export class TopicLog {
     this.hash = Math.floor(random() * 0x1_0000_0000);
     this.sampler = topic.delivery === "sample" ? new Sampler(topic.samplePerSecMax, random) : null;
     this.#ringMax = topic.delivery === "latest" ? 1 : ringMessagesMax;
-    this.prefix = Buffer.from(`{"topic":${JSON.stringify(topic.name)}`);
+    this.prefix = toByteString(Buffer.from(`{"topic":${JSON.stringify(topic.name)}`));
   }
 
   /** Makes the topic's next entry and counts it. It is in the ring only after `keep`. */
-  arrive(order: number, seq: number, data: Uint8Array, origin: string | null, nowMs: number): Entry {
+  arrive(order: number, seq: number, data: ByteString, origin: string | null, nowMs: number): Entry {
     this.arrived += 1;
     if (seq !== 0) this.seq = seq;
     const entry = new Entry(this, order, this.arrived, seq, data, origin, nowMs);

@@ -3,9 +3,13 @@ import { describe, expect, it } from "vitest";
 import { decodeEnvelope, encodeEnvelope, isOrigin, parsePosition } from "../../src/broker/bus-envelope.ts";
 import { bytes, text } from "./recorder.ts";
 
+/** Decoded where it lies between other bytes, which never count. */
 function decoded(message: string): unknown {
-  const envelope = decodeEnvelope(Buffer.from(message));
-  return envelope === null ? null : [envelope.epoch, envelope.seq, envelope.origin, text(envelope.data)];
+  const framed = Buffer.from(`@9-9 ${message}\r\n 1-1~x `);
+  const end = 5 + Buffer.byteLength(message);
+  const envelope = decodeEnvelope(framed, 5, end);
+  if (envelope === null) return null;
+  return [envelope.epoch, envelope.seq, envelope.origin, text(framed.subarray(envelope.dataStart, end))];
 }
 
 describe("the bus envelope", () => {

@@ -30,12 +30,12 @@ function checkEnvelope(bytes: Buffer): void {
   const shown =
     envelope === null
       ? null
-      : [envelope.epoch, envelope.seq, envelope.origin, Buffer.from(envelope.data).toString("latin1")];
+      : [envelope.epoch, envelope.seq, envelope.origin, bytes.toString("latin1", envelope.dataStart)];
   expectSame("envelope", shown, envelopeTwin(bytes.toString("latin1")));
   if (envelope === null || bytes[0] !== 0x40) return;
-  const { epoch, seq, origin, data } = envelope;
+  const { epoch, seq, origin, dataStart } = envelope;
   const again = decodeEnvelope(
-    Buffer.from(encodeEnvelope(epoch === null ? null : { epoch, seq }, origin, data)),
+    Buffer.from(encodeEnvelope(epoch === null ? null : { epoch, seq }, origin, bytes.subarray(dataStart))),
   );
   expectSame("what it makes", [again?.epoch, again?.seq, again?.origin], [epoch, seq, origin]);
 }

@@ -205,7 +205,7 @@ describe("a set of one's own", () => {
     audience.members.push(reader);
     for (const log of logs) audience.addTopic(log);
     const append = (log: TopicLog, order: number): number =>
-      audience.append(log.audiences[0]!, log.arrive(order, order, Buffer.from("1"), null, 0));
+      audience.append(log.audiences[0]!, log.arrive(order, order, "1", null, 0));
     append(logs[0]!, 1);
     append(logs[1]!, 2);
     append(logs[2]!, 3);

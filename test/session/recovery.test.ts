@@ -15,7 +15,7 @@ function stepOf(
 ): string {
   const log = new TopicLog(topics.topic("chat.a"), 4, () => 0.5);
   log.epoch = more.epoch === undefined ? "7" : more.epoch;
-  for (const seq of kept) log.keep(log.arrive(seq, seq, Buffer.from("1"), null, 0));
+  for (const seq of kept) log.keep(log.arrive(seq, seq, "1", null, 0));
   log.seq = more.seq ?? log.seq;
   const { page = null, pageReads = 0, isRefreshed = false } = more;
   const step = recoveryStep(log, { since, page, pageReads, isRefreshed });
