@@ -4,7 +4,7 @@
  *
  * Bytes are kept as Latin-1 strings, one character a byte: one small object of exactly their size in the heap. Thousands
  * of entries live in rings for seconds; as views of pooled buffers each would cost another object of 100 bytes and hold
- * a pool alive, and the collector would carry them all (docs/adr/0003).
+ * a pool alive, and the collector would carry them all (docs/adr/0004).
  */
 import { type ByteString, fromByteString, toByteString } from "../base/byte-string.ts";
 import { deflateFrame } from "../codec/deflate.ts";
