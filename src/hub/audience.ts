@@ -11,7 +11,7 @@ import type { AudienceTopic, TopicLog } from "./topic-log.ts";
 export class Audience {
   readonly variant: Variant;
   readonly classMs: number;
-  /** Its own place within a window, in [0, 1). */
+  /** How long it waits of the first window, in [0, 1): others wait for another time. */
   readonly phase: number;
   readonly topics = new Map<TopicLog, AudienceTopic>();
   /** XOR of the topics' hashes. */
@@ -29,6 +29,10 @@ export class Audience {
   /** A flush that has not reached all members yet. */
   sweep: Sweep | null = null;
   flushedMs = Number.NEGATIVE_INFINITY;
+  /** Whether its next flush waits for the window. */
+  isPaced = false;
+  /** When its members were last counted as wanting a write. */
+  wantedMs = Number.NEGATIVE_INFINITY;
   isScheduled = false;
   /** When its set last changed in place. */
   changedMs = 0;

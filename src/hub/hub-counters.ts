@@ -14,6 +14,8 @@ export class HubCounters {
   deliveries = 0;
   /** Writes to connections; deliveries / writes is how many share one system call. */
   writes = 0;
+  /** Writes that there would be without a window, about: what decides how wide it is. */
+  wantedWrites = 0;
   bytesOut = 0;
   flushes = 0;
   /** Gauge: least time between two flushes of an audience that wants everything at once. Widens with the load. */

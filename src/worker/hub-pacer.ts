@@ -1,8 +1,9 @@
 /**
  * Gives the hub its turns. While there is little to do, a turn follows at the end of the event-loop turn in which
- * publications arrived, so nothing is added to their latency. The more of its time the worker spends on turns, the
- * wider the flush window becomes, up to `flush.windowMsMax`, so that more publications share one system call; it
- * narrows again by itself.
+ * publications arrived, so nothing is added to their latency. When writing everything at once would take more of the
+ * worker's time than there is, the flush window opens, up to `flush.windowMsMax`, so that more publications share one
+ * system call; it closes again by itself. What decides is the time that turns would take without a window, which does
+ * not change with the window: by the time that they do take it would never open far enough.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Hub } from "../hub/hub.ts";
@@ -11,9 +12,12 @@ import type { Hub } from "../hub/hub.ts";
 const turnBudgetMs = 5;
 /** The load is measured over this long. */
 const measureMs = 50;
-/** Share of the time spent on turns at which the window opens, and at which it is as wide as it may be. */
-const loadMin = 0.15;
-const loadMax = 0.4;
+/**
+ * Share of the time at which the window opens, and at which it is as wide as it may be: what turns would take without a
+ * window. Below, what would be saved is not needed; above, latency would grow without end.
+ */
+const loadMin = 0.6;
+const loadMax = 0.9;
 
 export class HubPacer {
   readonly #clock: Clock;
@@ -25,6 +29,8 @@ export class HubPacer {
   #timerDueMs = Number.POSITIVE_INFINITY;
   #measuredMs: number;
   #busyMs = 0;
+  #writes = 0;
+  #wantedWrites = 0;
   #isStopped = false;
 
   constructor(clock: Clock, windowMsMax: number) {
@@ -82,12 +88,17 @@ export class HubPacer {
   }
 
   #adapt(hub: Hub, nowMs: number): void {
-    const load = this.#busyMs / (nowMs - this.#measuredMs);
+    const { writes, wantedWrites } = hub.counters;
+    const written = Math.max(1, writes - this.#writes);
+    const wanted = Math.max(written, wantedWrites - this.#wantedWrites);
+    const load = ((this.#busyMs / (nowMs - this.#measuredMs)) * wanted) / written;
     const share = Math.min(1, Math.max(0, (load - loadMin) / (loadMax - loadMin)));
     // Half of the way at each look: the window itself changes the load.
     const windowMs = (hub.windowMs + share * this.#windowMsMax) / 2;
     hub.windowMs = windowMs < 1 ? 0 : windowMs;
     this.#busyMs = 0;
+    this.#writes = writes;
+    this.#wantedWrites = wantedWrites;
     this.#measuredMs = nowMs;
   }
 }

@@ -145,7 +145,7 @@ class World {
       ended: [],
       read: 0,
       isGone: false,
-      isCrowd: this.random() < 0.6,
+      isCrowd: this.random() < 0.7,
     });
   }
 

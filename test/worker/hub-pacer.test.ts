@@ -156,6 +156,27 @@ describe("HubPacer", () => {
     expect(hub.windowMs).toBe(0);
   });
 
+  it("opens by what writing at once would take, however little the shared writes take", () => {
+    const { pacer, hub } = pacerOf(20);
+    const windowAfter = (wantedFor1: number): number => {
+      for (let round = 0; round < 60; round += 1) {
+        hub.onTurn = () => {
+          hub.counters.flushes += 1;
+          hub.counters.writes += 10;
+          hub.counters.wantedWrites += 10 * wantedFor1;
+          clockMs += 2;
+          return Number.POSITIVE_INFINITY;
+        };
+        pacer.wake(nowMs());
+        go(8);
+      }
+      return hub.windowMs;
+    };
+    // Turns take a fifth of the time; without the window they would take five times as much.
+    expect(windowAfter(5)).toBeGreaterThan(19);
+    expect(windowAfter(2)).toBe(0);
+  });
+
   it("closes a window that nobody needs any longer, before the next publication comes", () => {
     const { pacer, hub } = pacerOf(20);
     hub.windowMs = 20;
