@@ -20,7 +20,7 @@ const prefixPattern = /^(?:0|[1-9]\d{0,2})$/;
 // RFC 4007 §11: the zone of a link-local address, as the kernel names it.
 const zonePattern = /^([^%]*)%[A-Za-z0-9._-]{1,32}$/;
 
-/** The address in one spelling (IPv4 dotted, IPv6 in full groups), or null when `text` is none. */
+/** The address in one spelling (IPv4 dotted, IPv6 as RFC 5952 writes it), or null when `text` is none. */
 export function canonicalAddress(text: string): string | null {
   const groups = parse(text);
   return groups === null ? null : textOf(groups);
@@ -33,7 +33,7 @@ export function canonicalAddress(text: string): string | null {
 export function limitKeyOf(address: string): string {
   const groups = parse(address);
   if (groups === null) return address;
-  return isIpv4(groups) ? textOf(groups) : `${hex(groups.slice(0, 4))}::/64`;
+  return isIpv4(groups) ? textOf(groups) : `${groups.slice(0, 4).map(hex).join(":")}::/64`;
 }
 
 /** True for 127.0.0.0/8 and ::1, in every spelling. */
@@ -148,13 +148,26 @@ function isIpv4(groups: Groups): boolean {
 }
 
 function textOf(groups: Groups): string {
-  if (!isIpv4(groups)) return hex(groups);
+  if (!isIpv4(groups)) return ipv6Text(groups);
   return groups
     .slice(6)
     .flatMap((group) => [group >> 8, group & 0xff])
     .join(".");
 }
 
-function hex(groups: Groups): string {
-  return groups.map((group) => group.toString(16)).join(":");
+/** RFC 5952 §4: lower case, no leading zeros, `::` for the longest run of two zero groups or more, the first of equals. */
+function ipv6Text(groups: Groups): string {
+  let [start, length] = [0, 1];
+  for (let from = 0; from < groups.length; from += 1) {
+    let end = from;
+    while (groups[end] === 0) end += 1;
+    if (end - from > length) [start, length] = [from, end - from];
+  }
+  const written = groups.map(hex);
+  if (length === 1) return written.join(":");
+  return `${written.slice(0, start).join(":")}::${written.slice(start + length).join(":")}`;
+}
+
+function hex(group: number): string {
+  return group.toString(16);
 }

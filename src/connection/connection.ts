@@ -128,7 +128,7 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
    * asked, and knows of progress what the last look at the deadline knew.
    */
   pendingAgeMs(nowMs: number): number {
-    if (!this.#isPending || writeProgress(this.#socket) !== this.#progress) return 0;
+    if (!this.#isPending || this.#transport.progress !== this.#progress) return 0;
     return Math.max(0, nowMs - this.#progressMs);
   }
 
@@ -139,11 +139,11 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
 
   /** Bytes of the socket's whole life, as the system counts them. */
   get sentBytes(): number {
-    return this.#socket.bytesWritten;
+    return this.#transport.sentBytes;
   }
 
   get receivedBytes(): number {
-    return this.#socket.bytesRead;
+    return this.#transport.receivedBytes;
   }
 
   /** Inside `onText` and `onBinary`: the wire bytes of the message's frames, if `recordFrames`. Borrowed. */

@@ -23,6 +23,8 @@ const probeTimeoutMs = 2000;
 interface StreamHandle {
   onread: (this: StreamHandle, data: ArrayBuffer | undefined) => void;
   readonly writeQueueSize: number;
+  readonly bytesWritten: number;
+  readonly bytesRead: number;
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
   readStop(): number;
@@ -131,6 +133,14 @@ export class HandleTransport implements Transport {
 
   get progress(): number {
     return this.pendingBytes;
+  }
+
+  get sentBytes(): number {
+    return this.#handle?.bytesWritten ?? 0;
+  }
+
+  get receivedBytes(): number {
+    return this.#handle?.bytesRead ?? 0;
   }
 
   pause(): void {

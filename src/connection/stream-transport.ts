@@ -43,6 +43,14 @@ export class StreamTransport implements Transport {
     return writeProgress(this.#socket);
   }
 
+  get sentBytes(): number {
+    return this.#socket.bytesWritten;
+  }
+
+  get receivedBytes(): number {
+    return this.#socket.bytesRead;
+  }
+
   pause(): void {
     this.#socket.pause();
   }

@@ -23,6 +23,9 @@ export interface Transport {
   readonly pendingBytes: number;
   /** Changes whenever the kernel takes a byte of what is pending. */
   readonly progress: number;
+  /** Bytes of the socket's whole life, as the system counts them. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
   /** Stops reading. What was already read still comes. */
   pause(): void;
   resume(): void;

@@ -107,7 +107,7 @@ describe("limits of the front door", () => {
     expect(open.requests.map(({ remoteAddress }) => remoteAddress)).toEqual([
       "1.2.3.4",
       "1.2.3.5",
-      "2001:db8:0:0:0:0:0:1",
+      "2001:db8::1",
     ]);
     for (const peer of kept) peer.socket.destroy();
   });

@@ -51,7 +51,7 @@ describe("POST /api/publish behind proxies and limits", () => {
     );
     expect(behind.backend.facts[0]).toMatchObject({
       remoteAddress: "127.0.0.1",
-      clientAddress: "2001:db8:0:0:0:0:0:1",
+      clientAddress: "2001:db8::1",
       viaProxy: true,
       forwarded: true,
     });
