@@ -23,7 +23,13 @@ const iterations: Readonly<Record<string, number>> = {
   inflate: 4000,
   session: 6000,
   envelope: 40_000,
+  topics: 30_000,
 };
+
+function block(ms: number): void {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
+}
 
 describe("FR22: changed inputs at random cuts", () => {
   it.each(targets)("$name agrees with its twin and never throws", async (target) => {
@@ -75,6 +81,21 @@ describe("the fuzzer itself", () => {
     const inputs = [1, 1, 2].map((of) => JSON.stringify(frameTarget.make(new Random(of, 7))));
     expect(inputs[1]).toBe(inputs[0]);
     expect(inputs[2]).not.toBe(inputs[0]);
+  });
+
+  it("finds an input that holds the event loop up each time, and forgives one that did so once", async () => {
+    let checks = 0;
+    const once: FuzzTarget = {
+      ...frameTarget,
+      check: () => {
+        checks += 1;
+        if (checks === 2) block(60);
+      },
+    };
+    expect((await fuzz(once, { seed, seconds: null, iterations: 3 })).failure).toBeNull();
+    const always: FuzzTarget = { ...frameTarget, check: ({ bytes }) => block(bytes.length > 0 ? 60 : 0) };
+    const { failure } = await fuzz(always, { seed, seconds: null, iterations: 3 });
+    expect(failure?.message).toMatch(/^it took \d+ ms$/);
   });
 
   it("finds a planted fault, says where, and makes its input small", async () => {

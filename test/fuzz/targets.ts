@@ -4,6 +4,7 @@ import { frameTarget } from "./frame-target.ts";
 import type { FuzzTarget } from "./fuzz-target.ts";
 import { handshakeTarget } from "./handshake-target.ts";
 import { inflateTarget } from "./inflate-target.ts";
+import { topicTarget } from "./topic-target.ts";
 import { SessionTarget } from "./session-target.ts";
 
 export const targets: readonly FuzzTarget[] = [
@@ -12,4 +13,5 @@ export const targets: readonly FuzzTarget[] = [
   inflateTarget,
   new SessionTarget(),
   envelopeTarget,
+  topicTarget,
 ];
