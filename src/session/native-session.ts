@@ -96,7 +96,7 @@ export class NativeSession {
     };
     this.#isBusy = true;
     if (token === null) {
-      if (this.#identity === null) this.#expiry.set(this.#services.clock.wallMs() + authenticateTimeoutMs);
+      if (this.#identity === null) this.#expiry.setAfter(authenticateTimeoutMs);
       subscribe();
       return;
     }

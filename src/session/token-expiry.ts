@@ -1,4 +1,7 @@
-/** Ends a connection within five seconds after its token ends, at a random time, so that many do not come back at once. */
+/**
+ * Ends a connection within five seconds after its token ends, at a random time, so that many do not come back at once;
+ * or, where a token is needed and none has come, after a fixed time.
+ */
 import type { Clock } from "../base/clock.ts";
 import { WheelEntry } from "../base/timer-wheel.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
@@ -27,6 +30,12 @@ export class TokenExpiry extends WheelEntry {
     if (expiresWallMs === null) return;
     this.#dueWallMs = expiresWallMs + Math.random() * expiryJitterMs;
     this.#wait();
+  }
+
+  /** Ends it after this long, whatever the wall clock does; `set` and `clear` take its place. */
+  setAfter(delayMs: number): void {
+    this.#dueWallMs = Number.NEGATIVE_INFINITY;
+    this.#wheel.schedule(this, delayMs);
   }
 
   clear(): void {
