@@ -12,6 +12,7 @@ import { Peer } from "../e2e/peer.ts";
 import { cli, Running } from "../e2e/run.ts";
 import { Server } from "../e2e/server.ts";
 import { until } from "../e2e/until.ts";
+import { handshake, RawClient } from "./raw-client.ts";
 
 // docker-compose.yml without an engine: its own commands, environment and mounts as plain processes on loopback. Only
 // names of other services become addresses, and ports become free ones.
@@ -25,10 +26,16 @@ interface Service {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-const { services }: { services: Record<string, Service> } = parse(
+interface Networked {
+  readonly networks: { readonly default: { readonly ipv4_address: string } };
+}
+
+const { services }: { services: Record<string, Service> & { nginx: Networked } } = parse(
   readFileSync(`${top}docker-compose.yml`, "utf8"),
   { merge: true },
 );
+
+const nginxAddress = services.nginx.networks.default.ipv4_address;
 
 let redis: ChildProcess;
 let redisPort = 0;
@@ -89,6 +96,17 @@ describe("docker-compose.yml without an engine", () => {
     }
   });
 
+  it("profile scale-out: a client has its own address behind nginx and on a server itself, whatever it writes", async () => {
+    const direct = servers.get("server")?.http ?? "";
+    const clients = [await pretend(nginxUrl, "127.0.0.7"), await pretend(direct, "127.0.0.8")];
+    await until("both addresses", async () => {
+      const addresses = await addressesOf("raw");
+      return addresses.includes("127.0.0.7") && addresses.includes("127.0.0.8");
+    });
+    expect(await addressesOf("raw")).not.toContain("192.0.2.1");
+    for (const client of clients) client.socket.destroy();
+  });
+
   it("profile scale-out: a client resumes on the other node behind nginx, with nothing missed", async () => {
     const ws = nginxUrl.replace("http", "ws");
     const peer = await Peer.native(ws);
@@ -125,7 +143,9 @@ function commandOf(name: string): string[] {
 }
 
 function onLoopback(text: string): string {
-  return text.replaceAll("redis://redis:6379", `redis://127.0.0.1:${redisPort}`);
+  return text
+    .replaceAll("redis://redis:6379", `redis://127.0.0.1:${redisPort}`)
+    .replaceAll(nginxAddress, "127.0.0.1");
 }
 
 function startServer(name: string): Promise<Server> {
@@ -173,6 +193,25 @@ async function holderOf(topic: string): Promise<string> {
     if (items.some((item) => item.topic === topic && item.subscribers > 0)) return name;
   }
   return "nobody";
+}
+
+/** A client at an address of this machine that says it were elsewhere. */
+async function pretend(url: string, from: string): Promise<RawClient> {
+  const client = new RawClient(Number(new URL(url).port), from);
+  client.send(handshake("/raw/chat.address", ["X-Forwarded-For: 192.0.2.1"]));
+  await client.until((text) => text.includes("101 Switching Protocols"), 10_000);
+  return client;
+}
+
+/** Of the clients of both servers on this endpoint. */
+async function addressesOf(endpoint: string): Promise<string[]> {
+  const addresses: string[] = [];
+  for (const server of servers.values()) {
+    const { text } = await get(`${server.admin}/connections?limit=100`);
+    const items: { endpoint: string; address: string }[] = JSON.parse(text).items;
+    addresses.push(...items.filter((item) => item.endpoint === endpoint).map((item) => item.address));
+  }
+  return addresses;
 }
 
 function freePort(): Promise<number> {
