@@ -95,6 +95,7 @@ describe("the documents", () => {
       trustedProxies: [],
       tls: null,
       reusePort: false,
+      directHandles: true,
     });
     // A condition of fragmentsPerMessageMax: it stops nobody by itself.
     const stopping = Object.keys(limits).filter((key) => key !== "echoFragmentBytesMin");
