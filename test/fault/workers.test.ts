@@ -9,9 +9,10 @@ import { until } from "../e2e/until.ts";
 
 const preload = fileURLToPath(new URL("fixtures/throw-on-signal.mjs", import.meta.url));
 
-/** Peers on chat.a, some on each worker. */
+/** Peers on chat.a, as many on each worker: at once, a worker that is slow to take its first one gets fewer. */
 async function readers(server: Server, count: number): Promise<Peer[]> {
-  const peers = await Promise.all(Array.from({ length: count }, () => Peer.native(server.ws)));
+  const peers: Peer[] = [];
+  while (peers.length < count) peers.push(await Peer.native(server.ws));
   await Promise.all(peers.map((peer) => peer.subscribe("chat.a")));
   return peers;
 }
