@@ -136,7 +136,9 @@ export function ingestCases(build: BuiltModules): BenchCase[] {
   );
   const decoded = (all: readonly Buffer[]): number => {
     let bytes = 0;
-    for (const message of all) bytes += envelope.decodeEnvelope(message)?.dataStart ?? 0;
+    for (const message of all) {
+      bytes += message.length - (envelope.decodeEnvelope(message)?.dataStart ?? message.length);
+    }
     return bytes;
   };
   const base = { per: "message", operations: 1000, bytes: messages[0]?.length ?? 0 };
