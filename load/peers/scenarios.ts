@@ -299,6 +299,27 @@ const p9Workers: Scenario = {
   reference: "one",
 };
 
+/** Two workers on the cores that the machine has; everything is counted by the swarm. */
+const crowd: Scenario = {
+  name: "crowd",
+  title: "10,000 sockets on 100 topics, two workers: 300 messages/s in, 30,000 out",
+  kind: "fanOut",
+  variants: [
+    variant(
+      tapecastEvery,
+      { ...basis, connections: 10_000, topicCount: 100, topicsPer: 1, ratePerSec: 300 },
+      { title: "Tapecast, two workers", workers: 2 },
+    ),
+  ],
+  goals: [
+    goal("P9", "nothing lost of 10,000 sockets on 100 topics", "missing", 0),
+    goal("P9", "nothing out of order there", "disordered", 0),
+  ],
+  columns: ["missing", "disordered", "usPerDelivery", "serverShare", "p50Ms", "p99Ms", "openShare", "rssMib"],
+  axis: "publications that were lost or out of order: 0 is right",
+  reference: "tapecast",
+};
+
 /** Large messages, so that the 4 MB of buffers that the kernel gives each socket are full before counting begins. */
 const heavy: Load = { ...oneToAll, connections: 200, fillingBytes: 24_000 };
 const patient = ["limits.pendingAgeMsMax=null", "limits.pendingBytesMax=null"];
@@ -335,5 +356,6 @@ export const scenarios: readonly Scenario[] = [
   p8Idle,
   p9Growth,
   p9Workers,
+  crowd,
   p10,
 ];
