@@ -284,10 +284,12 @@ export class Supervisor implements WorkerObserver {
       next.kill("deadline");
       return false;
     }
+    // The old one may have died meanwhile, and its restart be due or done, which is not needed any more.
+    const restarted = slot.current === old ? null : slot.current;
     slot.current = next;
-    // The old one may have died meanwhile and be due for a restart that is not needed any more.
     if (slot.restartTimer !== null) clearTimeout(slot.restartTimer);
     slot.restartTimer = null;
+    if (restarted !== null) void this.#drained(restarted, drainTimeoutMs);
     this.#options.log.info({ worker: slot.index, pid: next.pid }, "worker replaced; the old one drains");
     await this.#drained(old, drainTimeoutMs);
     return true;

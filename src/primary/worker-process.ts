@@ -9,6 +9,7 @@ import type { PrimaryMessage, WorkerMessage } from "../base/worker-messages.ts";
 import type { BusPort } from "../broker/bus-messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
+import { HandedSockets } from "./handed-sockets.ts";
 
 export type WorkerState = "starting" | "ready" | "draining" | "gone";
 
@@ -45,6 +46,7 @@ export class WorkerProcess {
   /** Why we killed it, if we did. */
   killedBecause: "stalled" | "deadline" | null;
   readonly #worker: Worker;
+  readonly #handedSockets: HandedSockets;
   readonly #whenGone: (() => void)[] = [];
   #onBus: ((payload: unknown) => void) | null = null;
   #questionId = 0;
@@ -60,6 +62,7 @@ export class WorkerProcess {
     this.status = { ready: false, reason: "starting" };
     this.killedBecause = null;
     this.#worker = cluster.fork();
+    this.#handedSockets = new HandedSockets(this.#worker.process);
     this.#observe(observer, { type: "start", slot, config });
   }
 
@@ -146,6 +149,7 @@ export class WorkerProcess {
         this.state = "gone";
         for (const answer of this.#questions.values()) answer(null);
         this.#questions.clear();
+        this.#handedSockets.end();
         observer.onGone(this, { code, signal });
         for (const callback of this.#whenGone) callback();
       };

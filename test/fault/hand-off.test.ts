@@ -1,0 +1,79 @@
+/** Connections that the primary handed to a worker which never took them: their clients get an end, never silence. */
+import { connect, type Socket } from "node:net";
+import { describe, expect, it } from "vitest";
+import { get } from "../e2e/http.ts";
+import { isAlive } from "../e2e/run.ts";
+import { Server } from "../e2e/server.ts";
+import { delay, until, within } from "../e2e/until.ts";
+
+/** A client that has connected and asked. Resolves with how it goes on. */
+interface Asking {
+  readonly socket: Socket;
+  readonly outcome: Promise<string>;
+}
+
+async function ask(port: number): Promise<Asking> {
+  const socket = connect({ port, host: "127.0.0.1" });
+  const outcome = new Promise<string>((resolve) => {
+    socket.once("data", (chunk) => resolve(chunk.toString("latin1").split("\r\n")[0] ?? ""));
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.once("close", () => resolve("closed"));
+  });
+  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  socket.write("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  return { socket, outcome };
+}
+
+/** Until both workers listen again: who kills the last that listens gets refusals, which are not the matter here. */
+async function untilReplaced(server: Server, pid: number): Promise<void> {
+  await until("the replacement", () => !isAlive(pid) && server.workerPids().length === 2);
+  await until("it to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
+}
+
+const answered = "HTTP/1.1 200 OK";
+
+describe("a worker that dies with a connection handed to it", () => {
+  // The primary keeps its own copy of such a socket until the worker says that it took it. A dead one never does, and
+  // the client sat before an open connection on which nobody would ever say a word.
+  it("resets it, one that stood still as well", { timeout: 60_000 }, async () => {
+    await using server = await Server.start();
+    for (const pid of server.workerPids()) {
+      process.kill(pid, "SIGSTOP");
+      // In turn: one of the first two goes to the one that stands still, which is given no more after that.
+      const asking: Asking[] = [];
+      for (let index = 0; index < 8; index++) asking.push(await ask(server.port));
+      const early = await Promise.all(
+        asking.map(({ outcome }) => Promise.race([outcome, delay(1500).then(() => "waits")])),
+      );
+      expect(early.filter((each) => each === answered)).toHaveLength(7);
+      expect(early.filter((each) => each === "waits")).toHaveLength(1);
+      process.kill(pid, "SIGKILL");
+      const all = Promise.all(asking.map(({ outcome }) => outcome));
+      const outcomes = await within("everybody to be answered or reset", 5000, all);
+      expect(outcomes.filter((each) => each !== answered)).toEqual(["ECONNRESET"]);
+      for (const { socket } of asking) socket.destroy();
+      await untilReplaced(server, pid);
+    }
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  it("leaves no client without an end in a stream of connections", { timeout: 60_000 }, async () => {
+    await using server = await Server.start();
+    const asking: Promise<Asking | null>[] = [];
+    for (let round = 0; round < 3; round++) {
+      const [victim = 0] = server.workerPids();
+      for (let index = 0; index < 40; index++) {
+        asking.push(ask(server.port).catch(() => null));
+        if (index === 20) process.kill(victim, "SIGKILL");
+        await delay(1);
+      }
+      await untilReplaced(server, victim);
+    }
+    const clients = (await Promise.all(asking)).filter((each) => each !== null);
+    const all = Promise.all(clients.map(({ outcome }) => outcome));
+    const outcomes = await within("everybody to be answered or reset", 10_000, all);
+    expect(outcomes.filter((each) => each === answered).length).toBeGreaterThan(60);
+    for (const { socket } of clients) socket.destroy();
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+});
