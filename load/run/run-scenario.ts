@@ -116,6 +116,8 @@ async function measure<Flags extends CommonFlags>(parts: Parts<Flags>): Promise<
   const problems = await settled(swarm, books, plan, interrupted);
   const { open: back, unansweredSoFar } = await swarm.stats();
   if (back < topicsOf.length) problems.push(`${back} of ${topicsOf.length} connections are open at the end`);
+  // A client that gave up and came back lost nothing, but without its patience it would wait for good.
+  if (unansweredSoFar > 0) problems.push(`${unansweredSoFar} connects got no answer and were given up`);
   const { report } = await swarm.books(books.seqs());
   problems.push(...deliveryProblems(report, books.accepted), ...plan.problems(running));
   return {

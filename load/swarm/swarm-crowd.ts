@@ -31,7 +31,7 @@ interface TopicResult {
 
 const subscribeTimeoutMs = 30_000;
 /** A connect without an answer is given up and counted, as a client of people does. */
-const answerTimeoutMs = 5000;
+const answerTimeoutMs = 15_000;
 /** Between two attempts of a client to come back. */
 const retryMs = 500;
 const problemsMax = 10;
