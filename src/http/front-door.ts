@@ -7,6 +7,7 @@
 
 import type { Server as HttpServer } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 
 import { limitCounters } from "../base/limit-counters.ts";
@@ -85,6 +86,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   readonly #waiting = new Set<Waiting>();
   readonly #onHttpClose: () => void;
   #isDraining = false;
+  #refusesFresh = false;
 
   /**
    * @param connections started by whoever made it; its wheel holds the door's deadlines too.
@@ -140,6 +142,16 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#isDraining = true;
     for (const server of this.#servers) server.close();
     this.#httpServer.closeIdleConnections();
+  }
+
+  /**
+   * After `stopAccepting`: those who had connected before and have not said yet what they want may say it, and their
+   * handshakes are good: they came to a server that was open. Resolves when all have, or after `withinMs`.
+   */
+  async hearLast(withinMs: number): Promise<void> {
+    const endMs = performance.now() + withinMs;
+    while (this.#waiting.size > 0 && performance.now() < endMs) await delay(10);
+    this.#refusesFresh = true;
   }
 
   /** Ends everything that is left, connections and HTTP requests included; resolves when no socket is left. */
@@ -268,7 +280,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   #admit(socket: Socket, handshake: Handshake, rest: Buffer, isFresh: boolean): void {
     const peer = remoteAddressOf(socket);
     const address = this.#options.trustedProxies.clientOf(peer, handshake.headers.get("x-forwarded-for"));
-    const refusal = this.#isDraining
+    const refusal = (isFresh ? this.#refusesFresh : this.#isDraining)
       ? draining
       : this.#limits.admit(this.#connections.counters.open, address);
     if (refusal !== null) return this.refuse(socket, refusal);

@@ -54,6 +54,8 @@ export interface WorkerParts {
 const topicLingerMs = 5000;
 /** A subscribe waits this long for a broker that does not answer. */
 const openTimeoutMs = 5000;
+/** At a drain, who has connected and said nothing yet is waited for so long, or a quarter of the deadline. */
+const lastHeadsMsMax = 1000;
 /** A reader that returns is given at most this much in one write. */
 const catchUpBytesMax = 262_144;
 
@@ -172,6 +174,7 @@ export class Worker {
     const endMs = systemClock.nowMs() + deadlineMs;
     this.#parts.onStatus(this.status());
     this.#door.stopAccepting();
+    await this.#door.hearLast(Math.min(lastHeadsMsMax, deadlineMs / 4));
     const targets = [...this.#sessions].map(([connection, session]) => ({
       depart: (reconnectAfterMs: number) => session.depart(reconnectAfterMs),
       close: (code: number, reason: string) => connection.close(code, reason),

@@ -12,16 +12,28 @@ interface Asking {
   readonly outcome: Promise<string>;
 }
 
-async function ask(port: number): Promise<Asking> {
+const request = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+const answered = "HTTP/1.1 200 OK";
+
+async function connected(port: number): Promise<Socket> {
   const socket = connect({ port, host: "127.0.0.1" });
-  const outcome = new Promise<string>((resolve) => {
+  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  return socket;
+}
+
+/** The first line of its answer, or how it ended without one. */
+function outcomeOf(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
     socket.once("data", (chunk) => resolve(chunk.toString("latin1").split("\r\n")[0] ?? ""));
     socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     socket.once("close", () => resolve("closed"));
   });
-  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-  socket.write("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-  return { socket, outcome };
+}
+
+async function ask(port: number): Promise<Asking> {
+  const socket = await connected(port);
+  socket.write(request);
+  return { socket, outcome: outcomeOf(socket) };
 }
 
 /** Until both workers listen again: who kills the last that listens gets refusals, which are not the matter here. */
@@ -29,8 +41,6 @@ async function untilReplaced(server: Server, pid: number): Promise<void> {
   await until("the replacement", () => !isAlive(pid) && server.workerPids().length === 2);
   await until("it to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
 }
-
-const answered = "HTTP/1.1 200 OK";
 
 describe("a worker that dies with a connection handed to it", () => {
   // The primary keeps its own copy of such a socket until the worker says that it took it. A dead one never does, and
@@ -74,6 +84,28 @@ describe("a worker that dies with a connection handed to it", () => {
     const outcomes = await within("everybody to be answered or reset", 10_000, all);
     expect(outcomes.filter((each) => each === answered).length).toBeGreaterThan(60);
     for (const { socket } of clients) socket.destroy();
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe("a rolling restart", () => {
+  // Who had connected to a worker, and not finished asking when its drain began, was reset.
+  it("answers those who were in the middle of asking", { timeout: 60_000 }, async () => {
+    await using server = await Server.start();
+    const old = server.workerPids();
+    const halves = await Promise.all(Array.from({ length: 4 }, () => connected(server.port)));
+    for (const socket of halves) socket.write(request.slice(0, 10));
+    server.process.signal("SIGHUP");
+    const outcomes = halves.map(async (socket) => {
+      const outcome = outcomeOf(socket);
+      // Its worker has closed its listeners by then, or does while the rest is on its way.
+      await until("a drain", () => server.process.stdout.includes("the old one drains"));
+      await delay(100);
+      socket.write(request.slice(10));
+      return outcome;
+    });
+    expect(await Promise.all(outcomes)).toEqual([answered, answered, answered, answered]);
+    await until("all to be replaced", () => server.workerPids().every((pid) => !old.includes(pid)));
     expect(await server.stop()).toEqual({ code: 0, signal: null });
   });
 });

@@ -171,6 +171,31 @@ describe("stopping", () => {
   });
 });
 
+describe("those who had connected when the listeners closed", () => {
+  it("are heard to the end: hearLast waits for them, and their handshakes are good", async () => {
+    open = await openDoor();
+    const { where, door } = open;
+    const head = clientRequest({ host: "test", target: "/ws" }, createKey());
+    const peers = [await RawPeer.connect(where), await RawPeer.connect(where)];
+    for (const peer of peers) peer.send(head.subarray(0, 10));
+    await eventually(() => door.counters.waiting === 2);
+    const [prompt, late] = peers as [RawPeer, RawPeer];
+    door.stopAccepting();
+    let isHeard = false;
+    const heard = door.hearLast(400).then(() => {
+      isHeard = true;
+    });
+    prompt.send(head.subarray(10));
+    await prompt.until(() => prompt.text.includes("HTTP/1.1 101"));
+    expect(isHeard).toBe(false);
+    await heard;
+    late.send(head.subarray(10));
+    await late.until(() => late.text.includes("503"));
+    expect(late.text).toMatch(/HTTP\/1\.1 503 [^]*"draining"/);
+    for (const peer of peers) peer.socket.destroy();
+  });
+});
+
 describe("stopping with TLS", () => {
   it("does not wait for a peer that never speaks TLS", async () => {
     open = await openDoor({ tls: selfSigned() });
