@@ -26,6 +26,8 @@ export class Audience {
   pending: Entry[] = [];
   /** The topics of `pending`, at the same places. */
   pendingTopics: AudienceTopic[] = [];
+  /** Values that were replaced since the last flush, one for each reader: counted there. */
+  conflated = 0;
   /** A flush that has not reached all members yet. */
   sweep: Sweep | null = null;
   flushedMs = Number.NEGATIVE_INFINITY;
@@ -64,20 +66,20 @@ export class Audience {
     if (this.pendingTopics.includes(member)) this.#dropPending(member);
   }
 
-  /** Appends a publication. Returns how many values it replaced for how many readers: the conflated count. */
-  append(member: AudienceTopic, entry: Entry): number {
+  /** Appends a publication; of a `latest` topic it takes the place of the one that waits. */
+  append(member: AudienceTopic, entry: Entry): void {
     const readers = this.members.length + this.joining.length;
-    if (readers === 0) return 0;
+    if (readers === 0) return;
     if (member.log.topic.delivery === "latest") {
       if (member.pendingIndex !== -1) {
         this.pending[member.pendingIndex] = entry;
-        return readers;
+        this.conflated += readers;
+        return;
       }
       member.pendingIndex = this.pending.length;
     }
     this.pending.push(entry);
     this.pendingTopics.push(member);
-    return 0;
   }
 
   /** Takes the pending entries out. */

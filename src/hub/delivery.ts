@@ -65,6 +65,8 @@ export class Delivery {
   #beginFlush(audience: Audience, nowMs: number): void {
     const entries = audience.takePending();
     audience.flushedMs = nowMs;
+    this.#counters.addConflated(audience.classMs, audience.conflated);
+    audience.conflated = 0;
     this.#counters.flushes += 1;
     const memberCount = audience.members.length;
     if (entries.length > 0 && memberCount > 0) {

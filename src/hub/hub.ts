@@ -139,8 +139,7 @@ export class Hub {
     if (log.sampler !== null) this.#saveForLaggingSender(entry);
     for (const member of log.audiences) {
       const { audience } = member;
-      const replaced = audience.append(member, entry);
-      if (replaced > 0) this.counters.addConflated(audience.classMs, replaced);
+      audience.append(member, entry);
       if (audience.classMs === 0 && nowMs - audience.wantedMs >= wantedEachMs) {
         audience.wantedMs = nowMs;
         this.counters.wantedWrites += audience.members.length;
