@@ -179,8 +179,9 @@ for (const balancer of [nginx, haproxy]) {
     it("one is drained, the other killed: every client resumes on the other with 0 lost", async () => {
       const prefix = uniquePrefix();
       const ports = [await freePort(), await freePort()] as const;
-      const second = await startNode(prefix, ports[1]);
+      const starting = startNode(prefix, ports[1]);
       let first = await startNode(prefix, ports[0]);
+      const second = await starting;
       const address = await startBalancer(balancer, ports);
       const browsers = Array.from({ length: clientCount }, () => new Browser(address));
       await until("all to be subscribed", () => browsers.every((browser) => browser.isSubscribed));
