@@ -47,6 +47,8 @@ type Phase = "starting" | "running" | "stopping";
 const silenceMs = 3 * heartbeatIntervalMs;
 /** A worker that ended its drain still has its last lines to write before it is cut. */
 const drainGraceMs = 1000;
+/** A restart waits no longer than this while nobody listens: then it is not one slot that is missing but the server. */
+const closedDoorMsMax = 1000;
 
 /** Supervises the workers of one server. One per process: node:cluster has one setting. */
 export class Supervisor implements WorkerObserver {
@@ -258,22 +260,38 @@ export class Supervisor implements WorkerObserver {
     if (stalled) slot.restartsStalled++;
     else slot.restartsExited++;
     const readyForMs = worker.readyMs === null ? 0 : performance.now() - worker.readyMs;
-    const restartInMs = slot.backoff.nextDelayMs(readyForMs);
+    const delayMs = slot.backoff.nextDelayMs(readyForMs);
+    const restartInMs = this.readyCount() === 0 ? Math.min(delayMs, closedDoorMsMax) : delayMs;
     const cause = stalled ? "its event loop stood still" : describeEnd(end);
     this.#options.log.error(
       { worker: slot.index, pid: worker.pid, cause, restartInMs },
       "worker ended; starting it again",
     );
-    slot.restartTimer = setTimeout(() => {
-      slot.restartTimer = null;
-      slot.current = this.#fork(slot.index);
-    }, restartInMs);
+    slot.restartTimer = setTimeout(() => this.#restart(slot), restartInMs);
+    if (this.readyCount() > 0) return;
+    // What waited in other slots while this one served need not wait any longer either.
+    for (const other of this.#slots) {
+      if (other === slot || other.restartTimer === null) continue;
+      clearTimeout(other.restartTimer);
+      other.restartTimer = setTimeout(() => this.#restart(other), restartInMs);
+    }
+  }
+
+  #restart(slot: Slot): WorkerProcess {
+    if (slot.restartTimer !== null) clearTimeout(slot.restartTimer);
+    slot.restartTimer = null;
+    return (slot.current = this.#fork(slot.index));
   }
 
   async #replace(slot: Slot, drainTimeoutMs: number): Promise<boolean> {
     const old = slot.current;
-    // An empty slot is being restarted anyway.
-    if (old === null || this.#phase !== "running") return this.#phase === "running";
+    if (this.#phase !== "running") return false;
+    if (old === null) {
+      // It waits to be started again, maybe for half a minute. Whoever asks for new workers wants it now, and the next
+      // slot may not be drained before it is there.
+      if (slot.restartTimer !== null) await this.#started(this.#restart(slot));
+      return true;
+    }
     const next = this.#fork(slot.index);
     const result = await this.#started(next);
     if (!result.ok) {

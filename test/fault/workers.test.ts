@@ -73,3 +73,46 @@ describe("a worker whose event loop stands still", () => {
     },
   );
 });
+
+describe("workers that are killed as soon as they listen", () => {
+  const delaysMs = (server: Server): number[] =>
+    Array.from(server.process.stdout.matchAll(/"restartInMs":(\d+)/gu), ([, ms]) => Number(ms));
+
+  /** Kills the one that is not `spared`, and waits until the server has said when it starts the next. */
+  async function killOne(server: Server, spared: number | null): Promise<void> {
+    const count = delaysMs(server).length;
+    let pid: number | undefined;
+    await until("one to kill", () => {
+      pid = server.workerPids().find((each) => each !== spared);
+      return pid !== undefined;
+    });
+    if (pid === undefined) return;
+    process.kill(pid, "SIGKILL");
+    await until("the server to notice", () => delaysMs(server).length > count);
+  }
+
+  // Each start was waited for twice as long as the one before, up to half a minute, also when nobody else listened.
+  it("the server is away for a second or two each time, no longer", { timeout: 60_000 }, async () => {
+    await using server = await Server.start({ sets: { workers: 1 } });
+    for (let round = 0; round < 7; round++) await killOne(server, null);
+    const isBack = async (): Promise<boolean> =>
+      (await get(`${server.http}/healthz`).catch(() => null))?.status === 200;
+    await until("it to be back", isBack);
+    expect(delaysMs(server)).toHaveLength(7);
+    expect(Math.max(...delaysMs(server))).toBeLessThanOrEqual(1000);
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  it("SIGHUP starts one that waits, at once", { timeout: 60_000 }, async () => {
+    await using server = await Server.start();
+    const [steady = -1] = server.workerPids();
+    while ((delaysMs(server).at(-1) ?? 0) < 3000) await killOne(server, steady);
+    server.process.signal("SIGHUP");
+    await until("the first start", () => server.workerPids().length > 1, 2500);
+    await until("both to be new", () => {
+      const pids = server.workerPids();
+      return pids.length === 2 && !pids.includes(steady);
+    });
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+});
