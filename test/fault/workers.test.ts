@@ -74,23 +74,25 @@ describe("a worker whose event loop stands still", () => {
   );
 });
 
+/** The waits before a start that the server has told so far. */
+function delaysMs(server: Server): number[] {
+  return Array.from(server.process.stdout.matchAll(/"restartInMs":(\d+)/gu), ([, ms]) => Number(ms));
+}
+
+/** Kills the one that is not `spared`, and waits until the server has said when it starts the next. */
+async function killOne(server: Server, spared: number | null): Promise<void> {
+  const count = delaysMs(server).length;
+  let pid: number | undefined;
+  await until("one to kill", () => {
+    pid = server.workerPids().find((each) => each !== spared);
+    return pid !== undefined;
+  });
+  if (pid === undefined) return;
+  process.kill(pid, "SIGKILL");
+  await until("the server to notice", () => delaysMs(server).length > count);
+}
+
 describe("workers that are killed as soon as they listen", () => {
-  const delaysMs = (server: Server): number[] =>
-    Array.from(server.process.stdout.matchAll(/"restartInMs":(\d+)/gu), ([, ms]) => Number(ms));
-
-  /** Kills the one that is not `spared`, and waits until the server has said when it starts the next. */
-  async function killOne(server: Server, spared: number | null): Promise<void> {
-    const count = delaysMs(server).length;
-    let pid: number | undefined;
-    await until("one to kill", () => {
-      pid = server.workerPids().find((each) => each !== spared);
-      return pid !== undefined;
-    });
-    if (pid === undefined) return;
-    process.kill(pid, "SIGKILL");
-    await until("the server to notice", () => delaysMs(server).length > count);
-  }
-
   // Each start was waited for twice as long as the one before, up to half a minute, also when nobody else listened.
   it("the server is away for a second or two each time, no longer", { timeout: 60_000 }, async () => {
     await using server = await Server.start({ sets: { workers: 1 } });
