@@ -1,7 +1,7 @@
 /**
  * The messages of a subscriber connection, read where they lie: RESP2 (https://redis.io/docs/latest/develop/reference/protocol-spec)
  * `*3 message CHANNEL PAYLOAD` is taken apart here, all of a read in one pass, without an array, two buffers and an event
- * for each; every other reply goes to ioredis as it came. Measured beside ioredis's own reader in docs/adr/0004.
+ * for each; every other reply goes to ioredis as it came. Why: docs/adr/0004.
  */
 
 import { EventEmitter } from "node:events";

@@ -1,4 +1,4 @@
-/** How far the kernel has taken what a socket was given. The one place that looks below the public stream interface. */
+/** How far the kernel has taken what a socket was given. For sockets whose handle stays theirs. */
 
 import type { Socket } from "node:net";
 
