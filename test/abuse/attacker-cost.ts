@@ -20,6 +20,8 @@ const bytesPerSec = 125_000;
 const connectBytes = 400;
 /** Headers of IPv4 and TCP with timestamps, for each packet of at most 1,448 bytes. */
 const packetHeaderBytes = 52;
+/** Until the server's code for this attack is compiled, on both workers. */
+const warmUpMs = 3000;
 const segmentBytes = 1448;
 
 interface Attack {
@@ -187,8 +189,8 @@ for (const attack of attacks) {
   if (wanted !== null && !wanted.has(attack.row)) continue;
   await using server = await Server.start({ sets });
   // Code that is used is compiled once; that is not the attacker's.
-  await attackWith(attack, server, performance.now() + 1000);
-  await delay(1000);
+  await attackWith(attack, server, performance.now() + warmUpMs);
+  await delay(500);
   const idle = await costOf(server, () => delay(1000));
   const cost = await costOf(server, () => attackWith(attack, server, performance.now() + seconds * 1000));
   const percent = Math.max(0, (cost.cores - idle.cores) * 100);

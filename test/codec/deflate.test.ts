@@ -1,10 +1,11 @@
 /** RFC 7692: compressed messages in and out, golden bytes, bombs and rubbish. */
 import { randomBytes } from "node:crypto";
-import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { createInflateRaw, constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { deflateBytesMax, deflateBytesMin, deflateFrame } from "../../src/codec/deflate.ts";
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
+import { InflateEngine } from "../../src/codec/inflate-engine.ts";
 import { inflateMessage } from "../../src/codec/inflate.ts";
 import type { MessageReaderOptions } from "../../src/codec/message-reader.ts";
 import { opcode } from "../../src/codec/opcode.ts";
@@ -288,6 +289,81 @@ describe("frames that we compress", () => {
     const first = deflateFrame(opcode.text, payload);
     deflateFrame(opcode.text, Buffer.from("secret".repeat(200)));
     expect(deflateFrame(opcode.text, payload)).toEqual(first);
+  });
+});
+
+describe("our inflater and node's", () => {
+  const engine = InflateEngine.create();
+
+  it("this Node has an inside that we know", () => {
+    expect(engine).not.toBeNull();
+  });
+
+  it.each([65_535, 65_536, 65_537, 65_538, 131_074, 300_000])("give the same %i bytes", (bytes) => {
+    const payload = Buffer.from(randomBytes(bytes / 2 + 1).toString("hex")).subarray(0, bytes);
+    for (const packed of [compress(payload), compress(Buffer.alloc(bytes, "ab"))]) {
+      const ours = Buffer.from(inflateMessage(packed, bytes, engine) as Uint8Array);
+      expect(ours).toHaveLength(bytes);
+      expect(ours.equals(inflateMessage(packed, bytes, null) as Uint8Array)).toBe(true);
+      expect(inflateMessage(packed, bytes - 1, engine)).toBe(violation.messageTooBig);
+      expect(inflateMessage(packed, bytes - 1, null)).toBe(violation.messageTooBig);
+    }
+  });
+
+  it("a message over the limit gets no memory", () => {
+    const bomb = compress(Buffer.alloc(16 * 2 ** 20));
+    inflateMessage(bomb, 2 ** 20, engine);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let count = 0; count < 20; count += 1) {
+      expect(inflateMessage(bomb, 16 * 2 ** 20 - 1, engine)).toBe(violation.messageTooBig);
+    }
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
+  });
+
+  it("a bad message leaves nothing behind for the next", () => {
+    const good = compress(Buffer.from("good"));
+    for (const bad of [hex("ff"), good.subarray(0, -2), compress(Buffer.alloc(100_000))]) {
+      expect(inflateMessage(bad, 1000, engine)).toHaveProperty("closeCode");
+      expect(Buffer.from(inflateMessage(good, 1000, engine) as Uint8Array).toString()).toBe("good");
+    }
+  });
+
+  it.each([
+    ["no stream", null],
+    ["no handle", {}],
+    ["no write state", { _handle: { reset() {}, writeSync() {} } }],
+    ["no reset", { _handle: { writeSync() {} }, _writeState: new Uint32Array(2) }],
+    [
+      "a handle that does nothing",
+      { _handle: { reset() {}, writeSync() {} }, _writeState: new Uint32Array(2) },
+    ],
+  ])("a Node whose zlib has %s is served by its public function", (_name, stream) => {
+    expect(InflateEngine.create(stream)).toBeNull();
+  });
+
+  it.each([
+    { name: "other bytes", lie: 0 },
+    { name: "an input that is never read to its end", lie: 1 },
+    { name: "no word of bad data", lie: 2 },
+  ])("nor is one taken that gives $name", ({ lie }) => {
+    const stream = createInflateRaw();
+    const real = Reflect.get(stream, "_handle") as {
+      onerror: () => void;
+      reset(): void;
+      writeSync(...parts: unknown[]): void;
+    };
+    const state = Reflect.get(stream, "_writeState") as Uint32Array;
+    const handle = {
+      onerror: () => undefined,
+      reset: () => real.reset(),
+      writeSync: (...parts: unknown[]) => {
+        real.onerror = () => (lie === 2 ? undefined : handle.onerror());
+        real.writeSync(...parts);
+        if (lie === 0) (parts[4] as Buffer).fill(0);
+        if (lie === 1) state[1] = 1;
+      },
+    };
+    expect(InflateEngine.create({ _handle: handle, _writeState: state })).toBeNull();
   });
 });
 

@@ -1,7 +1,7 @@
-/** Inflating one message (RFC 7692 §7.2.2) beside a slow inflater without zlib. */
+/** Inflating one message (RFC 7692 §7.2.2), by our engine and by node's function, beside a slow inflater without zlib. */
 import { inflateMessage } from "../../src/codec/inflate.ts";
-import { violation } from "../../src/codec/violation.ts";
-import { inflateTwin } from "../codec/inflate-twin.ts";
+import { type Violation, violation } from "../../src/codec/violation.ts";
+import { inflateTwin, type TwinInflated } from "../codec/inflate-twin.ts";
 import { expectSame, type FuzzInput, type FuzzTarget } from "./fuzz-target.ts";
 import { deflated } from "./frame-target.ts";
 import { mutate } from "./mutate.ts";
@@ -21,17 +21,21 @@ export const inflateTarget: FuzzTarget = {
   },
   check({ bytes, variant }: FuzzInput) {
     const limit = limits[variant] ?? 0;
-    const result = inflateMessage(bytes, limit);
     const twin = inflateTwin(bytes, limit, finalBlocksMax);
-    const verdict = "closeCode" in result ? result.reason : "";
-    if (twin.isTooBig && twin.isCorrupt && verdict === violation.deflateCorrupt.reason) return;
-    if (twin.isTooBig) expectSame("verdict", verdict, violation.messageTooBig.reason);
-    else if (twin.isCorrupt) expectSame("verdict", verdict, violation.deflateCorrupt.reason);
-    else if (twin.hasTooManyFinalBlocks) expectSame("verdict", verdict, violation.tooManyFinalBlocks.reason);
-    else if ("closeCode" in result) expectSame("verdict", verdict, "");
-    else expectSame("output", Buffer.from(result).toString("hex"), twin.output.toString("hex"));
+    compare(inflateMessage(bytes, limit), twin);
+    compare(inflateMessage(bytes, limit, null), twin);
   },
 };
+
+function compare(result: Uint8Array | Violation, twin: TwinInflated): void {
+  const verdict = "closeCode" in result ? result.reason : "";
+  if (twin.isTooBig && twin.isCorrupt && verdict === violation.deflateCorrupt.reason) return;
+  if (twin.isTooBig) expectSame("verdict", verdict, violation.messageTooBig.reason);
+  else if (twin.isCorrupt) expectSame("verdict", verdict, violation.deflateCorrupt.reason);
+  else if (twin.hasTooManyFinalBlocks) expectSame("verdict", verdict, violation.tooManyFinalBlocks.reason);
+  else if ("closeCode" in result) expectSame("verdict", verdict, "");
+  else expectSame("output", Buffer.from(result).toString("hex"), twin.output.toString("hex"));
+}
 
 function plain(random: Random): Buffer {
   switch (random.int(4)) {
