@@ -28,6 +28,10 @@ export const limitNames = [
   "pendingBytesMax",
   "pendingAgeMsMax",
   "pendingBytesTotalMax",
+  "arrivingBytesTotalMax",
+  "echoPendingBytesTotalMax",
+  "waitingCommandBytesMax",
+  "waitingCommandBytesTotalMax",
   "httpPublishesPerSecMax",
   "httpBodyBytesInFlightMax",
 ] as const;

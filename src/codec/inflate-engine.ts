@@ -9,7 +9,6 @@ import { constants, createInflateRaw } from "node:zlib";
 
 /** zlib as node wraps it. */
 interface ZlibHandle {
-  onerror: (message: string, number: number, code: string) => void;
   reset(): void;
   /** Reads from `input`, fills `output`; both rests are in the write state afterwards. */
   writeSync(
@@ -54,9 +53,10 @@ export class InflateEngine {
     this.stream = stream;
     this.#handle = handle;
     this.#writeState = writeState;
-    handle.onerror = () => {
+    // Not a DOM event: the one function that zlib calls.
+    Reflect.set(handle, "onerror", () => {
       this.#hasFailed = true;
-    };
+    });
   }
 
   /** Begins a stream at `offset` of `input`, which stays borrowed until the last `fill`. */

@@ -126,6 +126,27 @@ export const limitsSchema = z
           "`pendingBytesMax` for all connections of a worker together; more ends those that have been waiting longest.",
         unit: "bytes",
       }),
+      arrivingBytesTotalMax: limit(1024, 1_099_511_627_776, 268_435_456, {
+        description:
+          "Memory of a worker for messages of all connections that are not whole yet; more closes those whose message " +
+          "began first, with 4004.",
+        unit: "bytes",
+      }),
+      echoPendingBytesTotalMax: limit(1024, 1_099_511_627_776, 134_217_728, {
+        description:
+          "Bytes of a worker that all connections on `/echo` together were sent and have not taken; more ends those " +
+          "that have been waiting longest.",
+        unit: "bytes",
+      }),
+      waitingCommandBytesMax: limit(1024, bytesMax, 1_048_576, {
+        description:
+          "Bytes of the commands of one connection that wait for an earlier one; more are answered `rate_limited`.",
+        unit: "bytes",
+      }),
+      waitingCommandBytesTotalMax: limit(1024, 1_099_511_627_776, 67_108_864, {
+        description: "`waitingCommandBytesMax` for all connections of a worker together.",
+        unit: "bytes",
+      }),
     },
     { error: "a section with keys of its own" },
   )

@@ -41,6 +41,7 @@ export type CloseReason = (typeof closeReasons)[number];
 export const ownCloseCode = {
   slowConsumer: 4001,
   heartbeatTimeout: 4002,
+  overloaded: 4004,
   connectionLimit: 4504,
   flood: 4505,
 } as const;
@@ -63,7 +64,7 @@ const ownReasons: ReadonlyMap<number, CloseReason> = new Map([
   [ownCloseCode.slowConsumer, "slow_consumer"],
   [ownCloseCode.heartbeatTimeout, "heartbeat_timeout"],
   [4003, "history_gap"],
-  [4004, "overloaded"],
+  [ownCloseCode.overloaded, "overloaded"],
   [4500, "unauthorized"],
   [4501, "forbidden"],
   [4502, "token_expired"],

@@ -16,11 +16,11 @@ import { MessageReader, type MessageSink } from "../codec/message-reader.ts";
 import { opcode } from "../codec/opcode.ts";
 import { violation } from "../codec/violation.ts";
 import { closeReasonOf, ownCloseCode } from "./close-reason.ts";
+import type { ByteTotal } from "./byte-total.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 import type { ConnectionHandler, ConnectionOptions } from "./connection-options.ts";
 import { HandleTransport } from "./handle-transport.ts";
 import { InboundBudget } from "./inbound-budget.ts";
-import type { PendingTotal, Sheddable } from "./pending-total.ts";
 import { StreamTransport } from "./stream-transport.ts";
 import type { Transport, TransportOwner } from "./transport.ts";
 
@@ -29,7 +29,9 @@ export interface ConnectionsShared {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly counters: ConnectionCounters;
-  readonly pending: PendingTotal;
+  readonly pending: ByteTotal<Connection>;
+  /** Of messages that are not whole. */
+  readonly arriving: ByteTotal<Connection>;
   /** The socket of `connection` is gone. */
   forget(connection: Connection): void;
 }
@@ -52,7 +54,7 @@ const nothing = Buffer.alloc(0);
 const pingFrame = encodeFrame(opcode.ping, nothing);
 
 /** One per upgraded socket, made by `Connections.adopt`. */
-export class Connection extends WheelEntry implements MessageSink, TransportOwner, Sheddable {
+export class Connection extends WheelEntry implements MessageSink, TransportOwner {
   /** 22 characters of base64url, 128 random bits. */
   readonly id: string;
   /** Called once when the socket is gone. */
@@ -75,8 +77,6 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
   #pingedMs = -1;
   /** When the message that is arriving began; -1 between messages. */
   #messageMs = -1;
-  /** For `PendingTotal`. */
-  countedBytes = 0;
   #progressMs = 0;
   #progress = 0;
 
@@ -205,13 +205,23 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
     this.#transport.destroy();
   }
 
-  /** For `PendingTotal`: ends at once, with all that is pending. The peer, who reads nothing, sees a reset. */
+  /** For `pending`: ends at once, with all that is pending. The peer, who reads nothing, sees a reset. */
   shed(): void {
     if (this.#state === closed) return;
     this.#report(ownCloseCode.slowConsumer, true);
     this.#reader.stop();
     this.#state = lingering;
     this.#transport.destroy();
+  }
+
+  /** Memory that is held for a message or frame that is not whole. */
+  get arrivingBytes(): number {
+    return this.#reader.bufferedBytes;
+  }
+
+  /** For `arriving`: ends with 4004, and frees what came of the message. */
+  refuseMessage(): void {
+    this.#fail(ownCloseCode.overloaded, "overloaded", lingerMs);
   }
 
   /** Stops reading, so that the peer feels our pace. What was already read (at most two chunks) still comes. */
@@ -264,6 +274,7 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
     this.#pong = null;
     this.#shared.wheel.cancel(this);
     this.#shared.pending.forget(this);
+    this.#shared.arriving.forget(this);
     this.#shared.forget(this);
     this.onGone?.();
     this.onGone = null;
@@ -387,13 +398,16 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
 
   /** A message that is not whole when a read ends has a deadline, however steadily it dribbles in. */
   #watchMessage(nowMs: number): void {
+    const { arriving } = this.#shared;
     if (!this.#reader.isMidMessage) {
+      arriving.forget(this);
       this.#messageMs = -1;
       return;
     }
-    if (this.#messageMs >= 0 || this.#options.messageTimeoutMs === null) return;
-    this.#messageMs = nowMs;
-    if (this.#state === open) this.#watch();
+    const isNew = this.#messageMs < 0;
+    if (isNew) this.#messageMs = nowMs;
+    arriving.count(this, this.#reader.bufferedBytes);
+    if (isNew && this.#options.messageTimeoutMs !== null && this.#state === open) this.#watch();
   }
 
   /** Whether the kernel has taken nothing for too long. */
@@ -478,6 +492,7 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
   #fail(code: number, reason: string, waitMs: number): void {
     if (this.#state >= lingering) return;
     this.#reader.stop();
+    this.#shared.arriving.forget(this);
     if (this.#state === open) {
       this.#report(code, true);
       this.#giveLast(encodeCloseFrame(code, reason));

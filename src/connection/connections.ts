@@ -9,7 +9,7 @@ import { TimerWheel } from "../base/timer-wheel.ts";
 import { ConnectionCounters } from "./connection-counters.ts";
 import { ConnectionIds } from "./connection-ids.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
-import { PendingTotal } from "./pending-total.ts";
+import { ByteTotal } from "./byte-total.ts";
 import { Connection, type ConnectionsShared } from "./connection.ts";
 
 /** One per worker. Nothing has a deadline before `start`. */
@@ -17,17 +17,37 @@ export class Connections implements ConnectionsShared {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly counters = new ConnectionCounters();
-  readonly pending: PendingTotal;
+  readonly pending: ByteTotal<Connection>;
+  readonly arriving: ByteTotal<Connection>;
   readonly #ids = new ConnectionIds();
   readonly #all = new Set<Connection>();
   readonly #turnWheel: () => void;
   #interval: NodeJS.Timeout | null = null;
   #onEmpty: (() => void)[] = [];
 
-  /** @param pendingBytesTotalMax what all connections together may have pending. */
-  constructor(clock: Clock = systemClock, pendingBytesTotalMax = Number.POSITIVE_INFINITY) {
+  /**
+   * @param pendingBytesTotalMax what all connections together may have pending.
+   * @param arrivingBytesTotalMax what all together may hold of messages that are not whole.
+   */
+  constructor(
+    clock: Clock = systemClock,
+    pendingBytesTotalMax = Number.POSITIVE_INFINITY,
+    arrivingBytesTotalMax = Number.POSITIVE_INFINITY,
+  ) {
     this.clock = clock;
-    this.pending = new PendingTotal(pendingBytesTotalMax, this.counters);
+    this.pending = new ByteTotal({
+      bytesMax: pendingBytesTotalMax,
+      limit: "pendingBytesTotalMax",
+      bytesOf: (connection) => connection.pendingBytes,
+      end: (connection) => connection.shed(),
+      counters: this.counters,
+    });
+    this.arriving = new ByteTotal({
+      bytesMax: arrivingBytesTotalMax,
+      limit: "arrivingBytesTotalMax",
+      bytesOf: (connection) => connection.arrivingBytes,
+      end: (connection) => connection.refuseMessage(),
+    });
     this.wheel = new TimerWheel(clock);
     this.#turnWheel = () => this.wheel.advance(this.clock.nowMs());
   }

@@ -2,6 +2,8 @@
  * One connection on `/echo`: every message comes back as it was, text or binary. With `?trace=1` each echo is followed
  * by the bytes of both frames as hex, for the page that teaches the protocol.
  */
+import type { ByteTotal } from "../connection/byte-total.ts";
+
 /** What an echo needs of a connection. */
 export interface EchoConnection {
   readonly isWritable: boolean;
@@ -13,6 +15,10 @@ export interface EchoConnection {
   readonly recordedFrames: Uint8Array | null;
   /** Reading stops while echoes wait to be taken, so that a peer that only sends cannot fill our memory. */
   pauseReading(): void;
+  /** Bytes that wait to be taken. */
+  readonly pendingBytes: number;
+  /** Ends it at once, with all that is pending. */
+  shed(): void;
   resumeReading(): void;
 }
 
@@ -22,10 +28,15 @@ export type EncodeFrame = (isText: boolean, payload: Uint8Array) => Buffer;
 export class EchoSession {
   readonly #connection: EchoConnection;
   readonly #encode: EncodeFrame | null;
+  readonly #pending: ByteTotal<EchoConnection>;
 
-  /** @param encode builds the frames whose bytes are shown; null without a trace. */
-  constructor(connection: EchoConnection, encode: EncodeFrame | null) {
+  /**
+   * @param encode builds the frames whose bytes are shown; null without a trace.
+   * @param pending of all echoes of the worker.
+   */
+  constructor(connection: EchoConnection, encode: EncodeFrame | null, pending: ByteTotal<EchoConnection>) {
     this.#connection = connection;
+    this.#pending = pending;
     this.#encode = encode;
   }
 
@@ -33,11 +44,19 @@ export class EchoSession {
   receive(isText: boolean, payload: Uint8Array): void {
     if (this.#encode !== null) this.#echoTraced(this.#encode(isText, payload));
     else this.#connection.sendCompressed(isText, payload);
-    if (!this.#connection.isWritable) this.#connection.pauseReading();
+    if (this.#connection.isWritable) return;
+    this.#connection.pauseReading();
+    this.#pending.count(this.#connection, this.#connection.pendingBytes);
   }
 
   drained(): void {
+    this.#pending.forget(this.#connection);
     this.#connection.resumeReading();
+  }
+
+  /** The connection is gone. */
+  closed(): void {
+    this.#pending.forget(this.#connection);
   }
 
   #echoTraced(frame: Buffer): void {

@@ -14,6 +14,7 @@ import { closeCodes } from "../protocol/close-codes.ts";
 import { parseCommand } from "../protocol/parse-command.ts";
 import type { Command, SincePosition } from "../protocol/parse-command.ts";
 import { errorReply, ReplyWriter } from "../protocol/reply-writer.ts";
+import { CommandQueue } from "./command-queue.ts";
 import { requireRoom } from "./topic-room.ts";
 import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
@@ -36,14 +37,6 @@ export interface NativeSessionOptions {
   readonly batch: boolean;
 }
 
-/** A command that waits for the ones before it. */
-interface Waiting {
-  readonly idJson: string;
-  readonly command: Command;
-}
-
-/** Commands that may wait behind one that is not finished. */
-const waitingCommandsMax = 1024;
 /** Unreadable messages in a row that end a connection (4503). */
 const unreadableMax = 3;
 /** How long a connection that needs a token may stay without one. */
@@ -58,7 +51,7 @@ export class NativeSession {
   readonly #reader: Reader;
   readonly #publishBudget: TokenBucket;
   readonly #expiry: TokenExpiry;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: CommandQueue;
   /** null: not authenticated. */
   #identity: Identity | null;
   #request: SubscriptionRequest | null = null;
@@ -74,6 +67,7 @@ export class NativeSession {
     this.#options = options;
     const variant: PlainVariant = options.batch ? "batch" : "native";
     this.#reader = addReader(services.hub, connection, variant);
+    this.#waiting = new CommandQueue(services.limits.waitingCommandBytesMax, services.waiting);
     this.#identity = services.auth.anonymous;
     this.#publishBudget = new TokenBucket(services.limits.clientPublishesPerSecMax, services.clock.nowMs());
     this.#expiry = new TokenExpiry(services.wheel, services.clock, () => {
@@ -137,15 +131,13 @@ export class NativeSession {
       this.#run(idJson, command);
       return;
     }
-    if (this.#waiting.length >= waitingCommandsMax) {
-      this.#refuse(idJson, new RequestError("rate_limited", "too many commands wait for earlier ones"));
-      return;
-    }
     // What outlives this call is copied: the message lies in the socket's read buffer.
-    this.#waiting.push({
+    const refusal = this.#waiting.push({
       idJson,
       command: command.method === "publish" ? { ...command, data: Buffer.from(command.data) } : command,
+      bytes: message.length,
     });
+    if (refusal !== null) this.#refuse(idJson, new RequestError("rate_limited", refusal));
   }
 
   /** The socket has room again. */
@@ -167,7 +159,7 @@ export class NativeSession {
     this.#isClosed = true;
     this.#request?.cancel();
     this.#drainAction = null;
-    this.#waiting.length = 0;
+    this.#waiting.clear();
     this.#expiry.clear();
     this.#services.users.leave(this.#identity?.sub ?? null);
     this.#services.hub.remove(this.#reader, this.#services.clock.nowMs());

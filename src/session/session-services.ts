@@ -6,6 +6,7 @@ import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { TokenBucket } from "../base/token-bucket.ts";
+import type { WaitingTotal } from "./command-queue.ts";
 import type { TopicAccess } from "./topic-access.ts";
 import type { UserLimits } from "./user-limits.ts";
 
@@ -32,6 +33,7 @@ export interface SessionLimits {
   readonly topicsPerWorkerMax: number | null;
   readonly commandsPerWorkerPerSecMax: number | null;
   readonly pendingBytesMax: number;
+  readonly waitingCommandBytesMax: number;
 }
 
 export interface TokenVerifier {
@@ -77,6 +79,7 @@ export interface SessionServices {
   readonly users: UserLimits;
   /** Commands of all connections together. */
   readonly commandBudget: TokenBucket;
+  readonly waiting: WaitingTotal;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly limits: SessionLimits;

@@ -13,7 +13,8 @@ import type { Refusal } from "../handshake/refusal.ts";
 import type { Endpoint, Router, UpgradeRequest } from "../http/upgrade-request.ts";
 import { subprotocolName } from "../protocol/messages.ts";
 import { RequestError } from "../base/errors.ts";
-import { EchoSession } from "../session/echo-session.ts";
+import { ByteTotal } from "../connection/byte-total.ts";
+import { EchoSession, type EchoConnection } from "../session/echo-session.ts";
 import { NativeSession } from "../session/native-session.ts";
 import { RawSession } from "../session/raw-session.ts";
 import type { SessionServices } from "../session/session-services.ts";
@@ -46,6 +47,12 @@ export function createRouter(config: Config, services: SessionServices, sessions
     allowBinary: false,
   });
   const echo = kindsOf(echoOptions(config, 1));
+  const echoPending = new ByteTotal<EchoConnection>({
+    bytesMax: limitNumber(config.limits.echoPendingBytesTotalMax),
+    limit: "echoPendingBytesTotalMax",
+    bytesOf: (connection) => connection.pendingBytes,
+    end: (connection) => connection.shed(),
+  });
   // A trace repeats both frames as hex: twice their bytes each. Compressed ones would teach nothing.
   const tracedEcho: Kinds = {
     connection: { ...echoOptions(config, 5), recordFrames: true },
@@ -60,7 +67,7 @@ export function createRouter(config: Config, services: SessionServices, sessions
     if (path === "/ws") return nativeEndpoint(native, services, sessions, query, intervalMs);
     if (path === "/echo" || (path === "/" && config.demo.rootEcho)) {
       const isTraced = query.get("trace") === "1";
-      return echoEndpoint(isTraced ? tracedEcho : echo, services, sessions, isTraced);
+      return echoEndpoint(isTraced ? tracedEcho : echo, services, sessions, isTraced, echoPending);
     }
     if (!path.startsWith(rawPrefix)) {
       return refusal(404, "not_found", "WebSocket endpoints are /ws, /raw/<topic> and /echo");
@@ -148,19 +155,23 @@ function echoEndpoint(
   services: SessionServices,
   sessions: SessionBook,
   isTraced: boolean,
+  pending: ByteTotal<EchoConnection>,
 ): Endpoint {
   return {
     subprotocols: ["echo"],
     checkOrigin: false,
     ...kinds,
     accept(connection, request): ConnectionHandler {
-      const session = new EchoSession(connection, isTraced ? encodeMessage : null);
+      const session = new EchoSession(connection, isTraced ? encodeMessage : null, pending);
       sessions.set(connection, silentNote(request, services));
       return {
         onText: (payload) => session.receive(true, payload),
         onBinary: (payload) => session.receive(false, payload),
         onDrained: () => session.drained(),
-        onClosed: () => sessions.delete(connection),
+        onClosed: () => {
+          sessions.delete(connection);
+          session.closed();
+        },
       };
     },
   };

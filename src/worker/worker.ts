@@ -29,6 +29,7 @@ import { createHttpApi, type HttpApi } from "../http/http-api.ts";
 import { TrustedProxies } from "../http/trusted-proxies.ts";
 import { Hub } from "../hub/hub.ts";
 import type { WorkerSources } from "../metrics/worker-metrics.ts";
+import { WaitingTotal } from "../session/command-queue.ts";
 import { SessionCounters, type SessionServices } from "../session/session-services.ts";
 import { TopicAccess } from "../session/topic-access.ts";
 import { UserLimits } from "../session/user-limits.ts";
@@ -114,7 +115,11 @@ export class Worker {
     this.#config = config;
     this.#parts = parts;
     this.#http = http;
-    this.#connections = new Connections(systemClock, limitNumber(config.limits.pendingBytesTotalMax));
+    this.#connections = new Connections(
+      systemClock,
+      limitNumber(config.limits.pendingBytesTotalMax),
+      limitNumber(config.limits.arrivingBytesTotalMax),
+    );
     this.#rules = new RuleFigures(config.topics);
     const { broker } = parts;
     this.#pacer = new HubPacer(systemClock, config.flush.windowMsMax);
@@ -246,7 +251,9 @@ export class Worker {
         topicsPerWorkerMax: limits.topicsPerWorkerMax,
         commandsPerWorkerPerSecMax: limits.commandsPerWorkerPerSecMax,
         pendingBytesMax: limitNumber(limits.pendingBytesMax),
+        waitingCommandBytesMax: limitNumber(limits.waitingCommandBytesMax),
       },
+      waiting: new WaitingTotal(limitNumber(limits.waitingCommandBytesTotalMax)),
       heartbeatMs: heartbeat.intervalMs,
       counters: this.#sessionCounters,
       onUnexpected: (error) => peerLog.error({ err: error }, "a session failed in an unexpected way"),

@@ -83,6 +83,10 @@ describe("the documents", () => {
       pendingBytesMax: 1_048_576,
       pendingAgeMsMax: 10_000,
       pendingBytesTotalMax: 536_870_912,
+      arrivingBytesTotalMax: 268_435_456,
+      echoPendingBytesTotalMax: 134_217_728,
+      waitingCommandBytesMax: 1_048_576,
+      waitingCommandBytesTotalMax: 67_108_864,
     });
     expect(heartbeat).toEqual({ intervalMs: 25_000, timeoutMs: 8000 });
     expect(flush).toEqual({ windowMsMax: 20, ringMessagesMax: 256 });

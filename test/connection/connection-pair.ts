@@ -89,10 +89,11 @@ let certificate: { readonly cert: string; readonly key: string } | null = null;
 export async function connectPair(
   options: Partial<ConnectionOptions> = {},
   transport: Transport = "tcp",
+  arrivingBytesTotalMax = Number.POSITIVE_INFINITY,
 ): Promise<Pair> {
   const folder = mkdtempSync(join(tmpdir(), "tapecast-pair-"));
   const clock = new FakeClock();
-  const connections = new Connections(clock);
+  const connections = new Connections(clock, Number.POSITIVE_INFINITY, arrivingBytesTotalMax);
   const { server, accepted } = createListener(transport);
   const where = await listen(server, transport, folder);
   const peer = await RawPeer.connect(where);

@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 
 import { encodeFrame, encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import { opcode } from "../../src/codec/opcode.ts";
+import { limitCounters } from "../../src/base/limit-counters.ts";
+import { ByteTotal } from "../../src/connection/byte-total.ts";
 import { EchoSession } from "../../src/session/echo-session.ts";
 import type { EchoConnection } from "../../src/session/echo-session.ts";
 import { SessionWorld, tick } from "./session-world.ts";
@@ -127,6 +129,15 @@ describe("/raw", () => {
 });
 
 /** A connection that keeps the very bytes. */
+function echoes(bytesMax = Number.POSITIVE_INFINITY): ByteTotal<EchoConnection> {
+  return new ByteTotal({
+    bytesMax,
+    limit: "echoPendingBytesTotalMax",
+    bytesOf: (connection) => connection.pendingBytes,
+    end: (connection) => connection.shed(),
+  });
+}
+
 class EchoEnd implements EchoConnection {
   readonly written: Buffer[] = [];
   readonly texts: string[] = [];
@@ -134,6 +145,11 @@ class EchoEnd implements EchoConnection {
   isWritable = true;
   pauses = 0;
   resumes = 0;
+  pendingBytes = 0;
+  isShed = false;
+  shed(): void {
+    this.isShed = true;
+  }
   write(bytes: Uint8Array): boolean {
     this.written.push(Buffer.from(bytes));
     return this.isWritable;
@@ -165,7 +181,7 @@ describe("/echo", () => {
     { name: "256 bytes", isText: false, payload: "ab".repeat(256), frame: `827e0100${"ab".repeat(256)}` },
   ])("returns the message as it came: $name", ({ isText, payload, frame }) => {
     const end = new EchoEnd();
-    new EchoSession(end, null).receive(isText, Buffer.from(payload, "hex"));
+    new EchoSession(end, null, echoes()).receive(isText, Buffer.from(payload, "hex"));
     expect(end.written.map((bytes) => bytes.toString("hex"))).toEqual([frame]);
     expect(end.texts).toEqual([]);
   });
@@ -173,7 +189,7 @@ describe("/echo", () => {
   it("?trace=1 follows each echo with both frames in hex", () => {
     const end = new EchoEnd();
     end.recordedFrames = encodeMaskedFrame(opcode.text, Buffer.from("hi"), 0x0102_0304);
-    new EchoSession(end, encodeMessage).receive(true, Buffer.from("hi"));
+    new EchoSession(end, encodeMessage, echoes()).receive(true, Buffer.from("hi"));
     expect(end.written.map((bytes) => bytes.toString("hex"))).toEqual(["81026869"]);
     // FIN + text, MASK + 2, the key 01 02 03 04, then "hi" masked: 68^01, 69^02.
     expect(end.texts).toEqual(['{"event":"frames","in":"818201020304696b","out":"81026869"}']);
@@ -181,13 +197,13 @@ describe("/echo", () => {
 
   it("?trace=1 without a record says so with an empty text", () => {
     const end = new EchoEnd();
-    new EchoSession(end, encodeMessage).receive(true, Buffer.from("hi"));
+    new EchoSession(end, encodeMessage, echoes()).receive(true, Buffer.from("hi"));
     expect(end.texts).toEqual(['{"event":"frames","in":"","out":"81026869"}']);
   });
 
   it("stops reading while echoes wait to be taken, and goes on then", () => {
     const end = new EchoEnd();
-    const session = new EchoSession(end, null);
+    const session = new EchoSession(end, null, echoes());
     session.receive(true, Buffer.from("a"));
     expect(end.pauses).toBe(0);
     end.isWritable = false;
@@ -196,5 +212,26 @@ describe("/echo", () => {
     end.isWritable = true;
     session.drained();
     expect([end.pauses, end.resumes]).toEqual([1, 1]);
+  });
+
+  it("limits.echoPendingBytesTotalMax: all echoes together may have so much pending, one byte more ends the first", () => {
+    const total = echoes(1000);
+    const ends = [600, 400, 1].map((pendingBytes) => {
+      const end = new EchoEnd();
+      end.isWritable = false;
+      end.pendingBytes = pendingBytes;
+      return end;
+    });
+    const sessions = ends.map((end) => new EchoSession(end, null, total));
+    sessions[0]!.receive(true, Buffer.from("a"));
+    sessions[1]!.receive(true, Buffer.from("b"));
+    expect(ends.map(({ isShed }) => isShed)).toEqual([false, false, false]);
+    const before = limitCounters.reached.get("echoPendingBytesTotalMax") ?? 0;
+    sessions[2]!.receive(true, Buffer.from("c"));
+    expect(ends.map(({ isShed }) => isShed)).toEqual([true, false, false]);
+    expect(limitCounters.reached.get("echoPendingBytesTotalMax")).toBe(before + 1);
+    sessions[1]!.drained();
+    sessions[2]!.closed();
+    expect(total.counters).toEqual({ pendingBytes: 0, shed: 1 });
   });
 });

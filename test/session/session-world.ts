@@ -14,6 +14,7 @@ import type {
 } from "../../src/broker/broker.ts";
 import { encodeTextFrame } from "../../src/codec/frame-encoder.ts";
 import { Hub } from "../../src/hub/hub.ts";
+import { WaitingTotal } from "../../src/session/command-queue.ts";
 import { NativeSession } from "../../src/session/native-session.ts";
 import type { NativeSessionOptions } from "../../src/session/native-session.ts";
 import { RawSession } from "../../src/session/raw-session.ts";
@@ -229,7 +230,9 @@ export class SessionWorld {
     topicsPerWorkerMax: null,
     commandsPerWorkerPerSecMax: null,
     pendingBytesMax: 1_048_576,
+    waitingCommandBytesMax: 1_048_576,
   };
+  waiting = new WaitingTotal(67_108_864);
   users = new UserLimits(null, null);
   commandBudget = new TokenBucket(null, 1000);
   #nextId = 0;
@@ -273,6 +276,7 @@ export class SessionWorld {
       counters,
       users: this.users,
       commandBudget: this.commandBudget,
+      waiting: this.waiting,
       limits: this.limits,
       heartbeatMs: 25_000,
       onUnexpected: (error) => void this.unexpected.push(error),

@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
 
 import { ConnectionCounters } from "../../src/connection/connection-counters.ts";
-import { PendingTotal, type Sheddable } from "../../src/connection/pending-total.ts";
+import { ByteTotal } from "../../src/connection/byte-total.ts";
 
 /** A connection that only has bytes pending. */
-class FakeConnection implements Sheddable {
-  countedBytes = 0;
+class FakeConnection {
   pendingBytes = 0;
   isShed = false;
   shed(): void {
@@ -15,7 +14,13 @@ class FakeConnection implements Sheddable {
 
 describe("bytes pending on all connections together (RS7)", () => {
   const counters = new ConnectionCounters();
-  const total = new PendingTotal(1000, counters);
+  const total = new ByteTotal<FakeConnection>({
+    bytesMax: 1000,
+    limit: "pendingBytesTotalMax",
+    bytesOf: (connection) => connection.pendingBytes,
+    end: (connection) => connection.shed(),
+    counters,
+  });
   const connections = [1, 2, 3, 4].map(() => new FakeConnection());
 
   function pend(index: number, bytes: number): void {
