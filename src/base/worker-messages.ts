@@ -22,6 +22,9 @@ export const exitUnavailable = 69;
 /** Exit code of a configuration that cannot work (sysexits EX_CONFIG). */
 export const exitConfig = 78;
 
+/** A worker has one listener of each at most. */
+export type ListenerKind = "tcp" | "unix";
+
 /** Broker traffic. `payload` belongs to the memory broker's two halves and is opaque to everybody in between. */
 export interface BusMessage {
   readonly type: "bus";
@@ -36,12 +39,15 @@ export type PrimaryMessage<Configuration> =
       readonly slot: number;
       readonly config: Configuration;
     }
+  /**
+   * One more copy of the handle of a listening socket, which travels with the message; the answer to `wantHandles`.
+   */
+  | { readonly type: "listenerHandle"; readonly kind: ListenerKind }
+  /** With more sockets than this the worker lets the others accept; null for no such limit. */
+  | { readonly type: "share"; readonly sockets: number | null }
   /** Stop accepting, tell the clients, close paced; whatever is left at the deadline is cut. */
   | { readonly type: "drain"; readonly deadlineMs: number }
-  /**
-   * The answer to `drained`: nothing follows. The channel keeps order, so every connection that the primary had
-   * handed over before has come by now and was given back.
-   */
+  /** The answer to `drained`: nothing follows. */
   | { readonly type: "exit" }
   /** An operator asks; `inspected` with the same number follows. */
   | { readonly type: "inspect"; readonly id: number; readonly question: InsightQuestion }
@@ -55,7 +61,10 @@ export type WorkerMessage<Snapshot = unknown> =
   | { readonly type: "ready"; readonly addresses: readonly string[] }
   /** Cannot listen or cannot work with this configuration; the worker exits by itself afterwards. */
   | { readonly type: "startFailed"; readonly message: string; readonly exitCode: number }
-  | { readonly type: "heartbeat" }
+  /** Also sent, at most every 50 ms, while connections are accepted. `sockets`: how many are open. */
+  | { readonly type: "heartbeat"; readonly sockets: number }
+  /** Asks for copies of the handle of a socket at which this worker listens. */
+  | { readonly type: "wantHandles"; readonly kind: ListenerKind; readonly count: number }
   /** The figures of `snapshot()` in src/metrics/worker-metrics.ts; once more right before `drained`. */
   | { readonly type: "metrics"; readonly snapshot: Snapshot }
   /** Whether the worker can do all its work. `reason` is for people, without secrets; null when ready. */

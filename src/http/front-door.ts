@@ -10,6 +10,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 
+import type { ListenerKind } from "../base/worker-messages.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import { deflateWindowBits } from "../codec/deflate.ts";
 import { ownCloseCode } from "../connection/close-reason.ts";
@@ -28,6 +29,7 @@ import { negotiateDeflate, type DeflateAgreement } from "../handshake/permessage
 import { isOriginAllowed, type AllowedOrigins } from "../handshake/origin.ts";
 import type { Refusal, RefusalReason } from "../handshake/refusal.ts";
 import type { RequestHead } from "../handshake/request-head.ts";
+import { Accepting, type AcceptPort } from "./accepting.ts";
 import { FrontDoorCounters } from "./front-door-counters.ts";
 import { FrontDoorLimits, type FrontDoorLimitOptions } from "./front-door-limits.ts";
 import { Farewell, HeadReader, type HeadReceiver, type Waiting } from "./front-door-waiting.ts";
@@ -85,6 +87,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   readonly #tlsSockets = new Set<Socket>();
   readonly #waiting = new Set<Waiting>();
   readonly #onHttpClose: () => void;
+  readonly #accepting: Accepting | null;
   #isDraining = false;
   #refusesFresh = false;
 
@@ -92,8 +95,15 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
    * @param connections started by whoever made it; its wheel holds the door's deadlines too.
    * @param httpServer answers everything that is no handshake. It never listens itself, and its `maxHeaderSize`
    * should be `headBytesMax`. The door is its only `upgrade` listener.
+   * @param acceptPort in a worker of a cluster: the primary.
    */
-  constructor(options: FrontDoorOptions, connections: Connections, router: Router, httpServer: HttpServer) {
+  constructor(
+    options: FrontDoorOptions,
+    connections: Connections,
+    router: Router,
+    httpServer: HttpServer,
+    acceptPort: AcceptPort | null = null,
+  ) {
     this.#options = options;
     this.headBytesMax = options.headBytesMax;
     this.headTimeoutMs = options.headTimeoutMs;
@@ -104,7 +114,24 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#onHttpClose = () => {
       this.counters.httpOpen -= 1;
     };
+    this.#accepting = acceptPort === null ? null : new Accepting(acceptPort, () => this.socketCount);
     receiveUpgrades(httpServer, this);
+  }
+
+  /** Sockets of every kind that are open, those in a TLS handshake included. */
+  get socketCount(): number {
+    const { open } = this.#connections.counters;
+    return Math.max(this.#tlsSockets.size, open + this.counters.waiting + this.counters.httpOpen);
+  }
+
+  /** One more handle of a socket at which the door listens. */
+  takeListenerHandle(kind: ListenerKind, handle: unknown): void {
+    this.#accepting?.take(kind, handle);
+  }
+
+  /** With more sockets than this the other workers go first; null for no such limit. */
+  setShare(sockets: number | null): void {
+    if (this.#accepting !== null) this.#accepting.share = sockets;
   }
 
   /** For the sockets that wait. */
@@ -125,9 +152,12 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       if (this.#options.port !== null) {
         const server = this.#options.tls === null ? this.#createServer() : this.#createTlsServer();
         addresses.push(await listenTcp(server, this.#options, this.#options.tls !== null));
+        this.#accepting?.add("tcp", server);
       }
       if (this.#options.unixSocket !== null) {
-        addresses.push(await listenUnix(this.#createServer(), this.#options.unixSocket));
+        const server = this.#createServer();
+        addresses.push(await listenUnix(server, this.#options.unixSocket));
+        this.#accepting?.add("unix", server);
       }
     } catch (error) {
       await this.stop();
@@ -140,6 +170,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   stopAccepting(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
+    this.#accepting?.close();
     for (const server of this.#servers) server.close();
     this.#httpServer.closeIdleConnections();
   }
@@ -164,6 +195,8 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     // Ends the sweep for slow requests, which `listening` began.
     this.#httpServer.close();
     await Promise.all([...this.#closed, this.#connections.empty()]);
+    // Sockets that no server counts.
+    while (this.socketCount > 0) await delay(5);
   }
 
   /** A head from our own reader. What is not a good handshake is node's to answer. */
@@ -254,7 +287,8 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#closed.push(new Promise((resolve) => server.once("close", resolve)));
     server.on(event, (socket: Socket) => {
       this.counters.accepted += 1;
-      const sockets = this.#sockets();
+      const sockets = this.socketCount;
+      this.#accepting?.accepted(sockets + 1);
       if (this.#limits.isOutOfFiles(sockets - farewellsMax)) return this.#cut(socket);
       // Without having read its request: whatever it asks, the answer is the same.
       if (this.#limits.isOutOfFiles(sockets)) return this.refuse(socket, outOfFiles);
@@ -262,12 +296,6 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       this.#wait(new HeadReader(socket, this));
     });
     return server;
-  }
-
-  /** All of them, those in a TLS handshake included. */
-  #sockets(): number {
-    const { open } = this.#connections.counters;
-    return Math.max(this.#tlsSockets.size, open + this.counters.waiting + this.counters.httpOpen);
   }
 
   /** Ends a socket that is one too many without a word. */

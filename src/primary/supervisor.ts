@@ -8,6 +8,7 @@ import type { Log } from "../base/log.ts";
 import { heartbeatIntervalMs, type WorkerMessage } from "../base/worker-messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
+import { AcceptShares } from "./accept-shares.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { firstFailureOrAll, portOf, type StartResult } from "./start-result.ts";
 import { WorkerProcess, type WorkerEnd, type WorkerObserver } from "./worker-process.ts";
@@ -56,6 +57,7 @@ export class Supervisor implements WorkerObserver {
   readonly #listener: SupervisorListener;
   readonly #slots: readonly Slot[];
   readonly #processes = new Set<WorkerProcess>();
+  readonly #shares = new AcceptShares(() => [...this.#processes]);
   readonly #waiting = new Map<WorkerProcess, (result: StartResult) => void>();
   #config: Config;
   #chosenPort: number | null = null;
@@ -81,9 +83,9 @@ export class Supervisor implements WorkerObserver {
 
   /** Starts all workers. Resolves when all are ready, or when the first of them cannot be; then none is left. */
   async start(): Promise<StartResult> {
-    // One worker accepts by itself: taking each socket from the primary costs both half of a handshake (515 µs against
-    // 270, primary included). Many share best when the primary deals them out.
-    cluster.schedulingPolicy = this.#slots.length === 1 ? cluster.SCHED_NONE : cluster.SCHED_RR;
+    // The workers accept by themselves (docs/adr/0005-accepting.md). The primary's round robin costs both half of a
+    // handshake, and hands a worker one socket in each turn of its event loop.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec: this.#options.workerExec, args: [], serialization: "advanced" });
     this.#watchedMs = performance.now();
     this.#watchTimer = setInterval(() => this.#watch(), heartbeatIntervalMs / 2);
@@ -188,10 +190,14 @@ export class Supervisor implements WorkerObserver {
       case "drained":
         worker.send({ type: "exit" });
         break;
+      case "heartbeat":
+        worker.sockets = message.sockets;
+        if (this.#phase === "running") this.#shares.changed();
+        break;
       // Heard, which is all that these are for here; the bus has its own listener.
       case "booted":
-      case "heartbeat":
       case "bus":
+      case "wantHandles":
       case "inspected":
         break;
     }
@@ -199,6 +205,7 @@ export class Supervisor implements WorkerObserver {
 
   onGone(worker: WorkerProcess, end: WorkerEnd): void {
     this.#processes.delete(worker);
+    if (this.#phase === "running") this.#shares.changed();
     this.#listener.onGone(worker);
     const message = `a worker ended before it was ready (${describeEnd(end)})`;
     this.#settle(worker, { ok: false, message, exitCode: 1 });
@@ -336,6 +343,7 @@ export class Supervisor implements WorkerObserver {
 
   #beginStopping(): void {
     this.#phase = "stopping";
+    this.#shares.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     for (const slot of this.#slots) {
       if (slot.restartTimer !== null) clearTimeout(slot.restartTimer);

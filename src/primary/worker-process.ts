@@ -9,7 +9,8 @@ import type { PrimaryMessage, WorkerMessage } from "../base/worker-messages.ts";
 import type { BusPort } from "../broker/bus-messages.ts";
 import type { Config } from "../config/schema.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
-import { HandedSockets } from "./handed-sockets.ts";
+import type { ShareHolder } from "./accept-shares.ts";
+import { ListenerHandles } from "./listener-handles.ts";
 
 export type WorkerState = "starting" | "ready" | "draining" | "gone";
 
@@ -33,7 +34,7 @@ const lastMessagesMs = 1000;
 const questionsMax = 18;
 
 /** A forked worker. */
-export class WorkerProcess {
+export class WorkerProcess implements ShareHolder {
   readonly slot: number;
   readonly startedMs: number;
   state: WorkerState;
@@ -41,12 +42,14 @@ export class WorkerProcess {
   heardMs: number;
   /** Null until it was ready. */
   readyMs: number | null;
+  /** How many it had open when it said so last. */
+  sockets: number;
   /** What it reported last about its own readiness. */
   status: { readonly ready: boolean; readonly reason: string | null };
   /** Why we killed it, if we did. */
   killedBecause: "stalled" | "deadline" | null;
   readonly #worker: Worker;
-  readonly #handedSockets: HandedSockets;
+  readonly #listenerHandles: ListenerHandles;
   readonly #whenGone: (() => void)[] = [];
   #onBus: ((payload: unknown) => void) | null = null;
   #questionId = 0;
@@ -59,16 +62,26 @@ export class WorkerProcess {
     this.state = "starting";
     this.heardMs = this.startedMs;
     this.readyMs = null;
+    this.sockets = 0;
     this.status = { ready: false, reason: "starting" };
     this.killedBecause = null;
     this.#worker = cluster.fork();
-    this.#handedSockets = new HandedSockets(this.#worker.process);
+    this.#listenerHandles = new ListenerHandles(this.#worker.process);
     this.#observe(observer, { type: "start", slot, config });
   }
 
   /** Number of the process, never used again for another. */
   get id(): number {
     return this.#worker.id;
+  }
+
+  /** Whether it takes new connections. */
+  get isAccepting(): boolean {
+    return this.state === "ready";
+  }
+
+  sendShare(sockets: number | null): void {
+    this.send({ type: "share", sockets });
   }
 
   get pid(): number | undefined {
@@ -140,6 +153,7 @@ export class WorkerProcess {
       this.heardMs = performance.now();
       if (message.type === "booted") this.send(start);
       else if (message.type === "bus") this.#onBus?.(message.payload);
+      else if (message.type === "wantHandles") this.#listenerHandles.send(message.kind, message.count);
       else if (message.type === "inspected") this.#answered(message.id, message.answer);
       else if (this.state !== "gone") observer.onMessage(this, message);
     });
@@ -149,7 +163,6 @@ export class WorkerProcess {
         this.state = "gone";
         for (const answer of this.#questions.values()) answer(null);
         this.#questions.clear();
-        this.#handedSockets.end();
         observer.onGone(this, { code, signal });
         for (const callback of this.#whenGone) callback();
       };

@@ -60,12 +60,16 @@ async function start(slot: number, config: Config): Promise<void> {
       auth: new Authenticator({ ...config.auth, clock: systemClock }),
       log,
       version: packageVersion(),
+      acceptPort: {
+        wantHandles: (kind, count) => send({ type: "wantHandles", kind, count }),
+        tellSockets: (sockets) => send({ type: "heartbeat", sockets }),
+      },
       onStatus: ({ ready, reason }) => send({ type: "status", ready, reason }),
     });
     const figures = new WorkerMetrics(slot, worker.sources());
     metrics = figures;
     setInterval(() => {
-      send({ type: "heartbeat" });
+      send({ type: "heartbeat", sockets: worker?.socketCount ?? 0 });
       send({ type: "metrics", snapshot: figures.snapshot() });
     }, heartbeatIntervalMs);
     const addresses = await worker.start();
@@ -99,8 +103,10 @@ async function inspect(id: number, question: InsightQuestion): Promise<void> {
 for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => undefined);
 
 process.on("disconnect", () => process.exit());
-process.on("message", (message: Incoming) => {
-  if (message.type === "bus") onBus(message.payload);
+process.on("message", (message: Incoming, handle: unknown) => {
+  if (message.type === "listenerHandle") worker?.takeListenerHandle(message.kind, handle);
+  else if (message.type === "share") worker?.setShare(message.sockets);
+  else if (message.type === "bus") onBus(message.payload);
   else if (message.type === "start") void start(message.slot, message.config);
   else if (message.type === "drain") void drain(message.deadlineMs);
   else if (message.type === "inspect") void inspect(message.id, message.question);

@@ -15,6 +15,7 @@ import { deflateCounters } from "../codec/deflate-counters.ts";
 import { systemClock } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
 import { KeyedBuckets } from "../base/keyed-buckets.ts";
+import type { ListenerKind } from "../base/worker-messages.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import { RateLimitedLog, type Log } from "../base/log.ts";
@@ -24,6 +25,7 @@ import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
 import { Connections } from "../connection/connections.ts";
 import { probeHandleTransport } from "../connection/handle-transport.ts";
+import type { AcceptPort } from "../http/accepting.ts";
 import { FrontDoor } from "../http/front-door.ts";
 import { createHttpApi, type HttpApi } from "../http/http-api.ts";
 import { TrustedProxies } from "../http/trusted-proxies.ts";
@@ -47,6 +49,8 @@ export interface WorkerParts {
   readonly auth: Authenticator;
   readonly log: Log;
   readonly version: string;
+  /** The primary, which shares its listening sockets. */
+  readonly acceptPort: AcceptPort;
   /** Told of every change of `Worker.status`. */
   readonly onStatus: (status: BrokerStatus) => void;
 }
@@ -140,6 +144,7 @@ export class Worker {
       this.#connections,
       createRouter(config, this.#sessionServices(topics, auth), this.#sessions),
       http.server,
+      parts.acceptPort,
     );
   }
 
@@ -196,6 +201,21 @@ export class Worker {
     this.#connections.stop();
     this.#pacer.stop();
     await this.#parts.broker.stop();
+  }
+
+  /** Sockets of every kind that are open. */
+  get socketCount(): number {
+    return this.#door.socketCount;
+  }
+
+  /** A copy of a listening socket's handle, from the primary. */
+  takeListenerHandle(kind: ListenerKind, handle: unknown): void {
+    this.#door.takeListenerHandle(kind, handle);
+  }
+
+  /** With more sockets than this the other workers go first. */
+  setShare(sockets: number | null): void {
+    this.#door.setShare(sockets);
   }
 
   /** Where the metrics read. */

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 
+import { onBothWorkers } from "../e2e/both-workers.ts";
 import { publish } from "../e2e/http.ts";
 import { Peer } from "../e2e/peer.ts";
 import { Server } from "../e2e/server.ts";
@@ -143,15 +144,8 @@ export class AbusedServer {
 
   /** Neighbours on both workers, the feed, and the figures to compare with. */
   async #moveIn(): Promise<void> {
-    while (this.#neighbours.length < 4) {
-      this.#neighbours.push(await Neighbour.open(this.server, this.#options.query ?? ""));
-    }
-    await until("neighbours on both workers", async () => {
-      const open = (await this.server.metrics()).byWorker("tapecast_connections_open");
-      return (
-        open.size === 2 && sum([...open.values()]) === 4 && [...open.values()].every((count) => count > 0)
-      );
-    });
+    const open = (): Promise<Neighbour> => Neighbour.open(this.server, this.#options.query ?? "");
+    this.#neighbours.push(...(await onBothWorkers(this.server, open, 4)));
     this.#feeding = this.#feed();
     await until("the feed to run", () => this.#neighbours.every(({ seq }) => seq > 20));
     // The figures come once a second.

@@ -1,6 +1,7 @@
 /** What reaches Redis, by whatever way, reaches the clients of every worker. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { redisUrl, uniquePrefix } from "../setup/redis-url.ts";
+import { onBothWorkers } from "./both-workers.ts";
 import { get, publish } from "./http.ts";
 import { Peer } from "./peer.ts";
 import { redisCli, Running, cli, root, tapecast } from "./run.ts";
@@ -12,7 +13,6 @@ import { tmpdir } from "node:os";
 
 const prefix = uniquePrefix();
 const price = '{"price":1.10}';
-/** node:cluster deals sockets out in turn; so many meet both workers. */
 const peerCount = 8;
 
 let server: Server;
@@ -32,34 +32,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Opens `peerCount` connections and proves that each of the two workers has some of them. */
-async function onBothWorkers(open: () => Promise<Peer>): Promise<Peer[]> {
-  const before = (await server.metrics()).byWorker("tapecast_connections_opened_total");
-  const peers: Peer[] = [];
-  while (peers.length < peerCount) peers.push(await open());
-  await until("both workers to have new connections", async () => {
-    const now = (await server.metrics()).byWorker("tapecast_connections_opened_total");
-    const gained = [...now].map(([worker, count]) => count - (before.get(worker) ?? 0));
-    return gained.length === 2 && gained.every((count) => count > 0) && sum(gained) >= peerCount;
-  });
-  return peers;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
-}
-
 async function closeAll(peers: readonly Peer[]): Promise<void> {
   await Promise.all(peers.map((peer) => peer.close()));
 }
 
 describe("redis-cli PUBLISH reaches clients of both workers", () => {
   it("through /ws, without a seq, byte for byte", async () => {
-    const peers = await onBothWorkers(async () => {
-      const peer = await Peer.native(server.ws);
-      await peer.subscribe("quote.TEST");
-      return peer;
-    });
+    const peers = await onBothWorkers(server, () => Peer.native(server.ws), peerCount);
+    for (const peer of peers) await peer.subscribe("quote.TEST");
     const receivers = await redisCli(redisUrl(), "PUBLISH", `${prefix}quote.TEST`, price);
     expect(receivers, "one subscription per worker, however many clients").toBe("2");
     for (const peer of peers) expect(await peer.text()).toBe(`{"topic":"quote.TEST","data":${price}}`);
@@ -67,7 +47,7 @@ describe("redis-cli PUBLISH reaches clients of both workers", () => {
   });
 
   it("through /raw/quote.TEST, where the frame is the data and nothing else", async () => {
-    const peers = await onBothWorkers(() => Peer.open(`${server.ws}/raw/quote.TEST2`));
+    const peers = await onBothWorkers(server, () => Peer.open(`${server.ws}/raw/quote.TEST2`), peerCount);
     await until("both workers to subscribe", async () => {
       return (await redisCli(redisUrl(), "PUBSUB", "NUMSUB", `${prefix}quote.TEST2`)).endsWith("\n2");
     });
@@ -79,11 +59,8 @@ describe("redis-cli PUBLISH reaches clients of both workers", () => {
 
 describe("FCALL tape_publish", () => {
   it("stores, answers with the stream's own id, and reaches both workers with its seq", async () => {
-    const peers = await onBothWorkers(async () => {
-      const peer = await Peer.native(server.ws);
-      await peer.subscribe("quote.FCALL");
-      return peer;
-    });
+    const peers = await onBothWorkers(server, () => Peer.native(server.ws), peerCount);
+    for (const peer of peers) await peer.subscribe("quote.FCALL");
     const log = `${prefix}log:quote.FCALL`;
     const id = await redisCli(redisUrl(), "FCALL", "tape_publish", "1", log, price);
     const [epoch = "", seq] = id.split("-");

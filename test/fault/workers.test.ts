@@ -1,6 +1,7 @@
 /** Workers die and stand still under a running server; clients of the others notice nothing. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { onBothWorkers } from "../e2e/both-workers.ts";
 import { get, publish } from "../e2e/http.ts";
 import { Peer } from "../e2e/peer.ts";
 import { isAlive } from "../e2e/run.ts";
@@ -9,10 +10,9 @@ import { until } from "../e2e/until.ts";
 
 const preload = fileURLToPath(new URL("fixtures/throw-on-signal.mjs", import.meta.url));
 
-/** Peers on chat.a, as many on each worker: at once, a worker that is slow to take its first one gets fewer. */
+/** Peers on chat.a, on both workers. */
 async function readers(server: Server, count: number): Promise<Peer[]> {
-  const peers: Peer[] = [];
-  while (peers.length < count) peers.push(await Peer.native(server.ws));
+  const peers = await onBothWorkers(server, () => Peer.native(server.ws), count);
   await Promise.all(peers.map((peer) => peer.subscribe("chat.a")));
   return peers;
 }
@@ -38,8 +38,12 @@ describe("an uncaught error in a worker", () => {
     expect(server.process.stdout).toMatch(/worker ended; starting it again/u);
     await publish(server.http, "chat.a", '"after"');
     const outcomes = await outcomesOf(peers);
-    expect(outcomes.filter((each) => JSON.stringify(each) === '{"code":1006}')).toHaveLength(3);
-    expect(outcomes.filter((each) => JSON.stringify(each).includes('"after"'))).toHaveLength(3);
+    const cut = outcomes.filter((each) => JSON.stringify(each) === '{"code":1006}');
+    expect(cut.length).toBeGreaterThan(0);
+    expect(cut.length).toBeLessThan(peers.length);
+    expect(outcomes.filter((each) => JSON.stringify(each).includes('"after"'))).toHaveLength(
+      peers.length - cut.length,
+    );
     expect((await server.metrics()).sum("tapecast_worker_restarts_total", { cause: "exited" })).toBe(1);
     expect(await server.stop()).toEqual({ code: 0, signal: null });
   });
@@ -64,7 +68,9 @@ describe("a worker whose event loop stands still", () => {
       expect(server.workerPids()).toContain(other);
       await publish(server.http, "chat.a", '"after"');
       const outcomes = await outcomesOf(peers);
-      expect(outcomes.filter((each) => JSON.stringify(each) === '{"code":1006}')).toHaveLength(2);
+      const cut = outcomes.filter((each) => JSON.stringify(each) === '{"code":1006}');
+      expect(cut.length).toBeGreaterThan(0);
+      expect(cut.length).toBeLessThan(peers.length);
       const again = await Peer.native(server.ws);
       expect(await again.subscribe("chat.a")).toMatchObject({ seq: 1, data: "after" });
       expect((await server.metrics()).sum("tapecast_worker_restarts_total", { cause: "stalled" })).toBe(1);
