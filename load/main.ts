@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 
 import { CliError } from "../src/cli/exit-code.ts";
+import { addBadClient } from "./bad-client/neighbours-command.ts";
 import { addCompare } from "./compare/compare-command.ts";
 import { addConnectStormScenario } from "./scenarios/connect-storm.ts";
 import { addDanmakuBurstScenario } from "./scenarios/danmaku-burst.ts";
@@ -29,6 +30,7 @@ for (const add of [
   addSlowReadersScenario,
   addReconnectHerdScenario,
   addSoakScenario,
+  addBadClient,
   addCompare,
 ]) {
   add(program, result);
