@@ -10,9 +10,10 @@ import type { VariantWishes } from "./polling-variants.ts";
 import { segmentsSent, type Variant } from "./variant.ts";
 
 export interface PushWishes extends VariantWishes {
-  /** `--set` of the server. */
-  readonly settings: readonly string[];
+  /** `--set` of a server of its own, or one that runs. */
+  readonly server: { readonly settings: readonly string[] } | { readonly url: string; readonly pid: number };
   readonly processes: number;
+  readonly settleSec: number;
 }
 
 /** @param query of `/ws`. */
@@ -22,28 +23,39 @@ export async function pushVariant(
   query: string,
   wishes: PushWishes,
 ): Promise<Variant> {
-  const { users, topics, ratePerSec, fillBytes, seconds, interrupted, settings, processes } = wishes;
-  const server = await OwnServer.start(settings);
+  const {
+    users,
+    topics,
+    ratePerSec,
+    fillBytes,
+    seconds,
+    interrupted,
+    processes,
+    settleSec,
+    server: given,
+  } = wishes;
+  const own = "settings" in given ? await OwnServer.start(given.settings) : null;
+  const { url, pid } = "settings" in given ? { url: own?.url ?? "", pid: own?.pid ?? 0 } : given;
   const swarm = await Swarm.start(processes);
   let timeline: Timeline | null = null;
   try {
     const all = topics.map((_, index) => index);
     const topicsOf = Array.from({ length: users }, () => all);
-    await swarm.open({ url: server.url, topics, topicsOf, query, atOnce: 50, mayReconnect: false });
+    await swarm.open({ url, topics, topicsOf, query, atOnce: 50, mayReconnect: false });
     await swarm.stats();
     const books = new AcceptedBooks(topics.length);
     const publisher = new SteadyPublisher(
-      { url: server.url, key: null, topics, seconds, ratePerSec: () => ratePerSec, fillBytes },
+      { url, key: null, topics, seconds, ratePerSec: () => ratePerSec, fillBytes },
       books,
     );
     interrupted.addEventListener("abort", () => publisher.stop());
     const segments = segmentsSent();
-    timeline = new Timeline(swarm, new ProcessSampler(server.pid), (second) => wishes.onSecond(second));
+    timeline = new Timeline(swarm, new ProcessSampler(pid), (second) => wishes.onSecond(second));
     await publisher.run();
     await timeline.stop();
     const { elapsedSec } = timeline;
     const segmentCount = segmentsSent() - segments;
-    const problems = await settled(swarm, books, { mayReconnect: false }, interrupted);
+    const problems = await settled(swarm, books, { mayReconnect: false, settleSec }, interrupted);
     const { report } = await swarm.books(books.seqs());
     return {
       name,
@@ -63,6 +75,6 @@ export async function pushVariant(
   } finally {
     timeline?.abandon();
     await swarm.stop();
-    await server.stop();
+    await own?.stop();
   }
 }

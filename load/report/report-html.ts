@@ -109,6 +109,6 @@ function definitions(facts: readonly (readonly [string, string])[]): string {
 }
 
 /** JSON inside a script element: `</script>` and `<!--` must not end it (HTML §4.12.1.3). */
-function scriptSafe(json: string): string {
+export function scriptSafe(json: string): string {
   return json.replaceAll("<", String.raw`\u003c`);
 }

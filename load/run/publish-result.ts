@@ -1,17 +1,30 @@
 /** Puts a result where people and programs find it: the terminal, a JSON file, an HTML report. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { reportHtml } from "../report/report-html.ts";
 import { figureText, type LoadResult } from "./load-result.ts";
 import { printTable } from "./result-table.ts";
 import type { CommonFlags } from "./scenario-flags.ts";
 
+/** Before a long run, not after it. @throws CliError when the result could not be written. */
+export function prepareOutput({ json, out }: Pick<CommonFlags, "json" | "out">): void {
+  try {
+    mkdirSync(out, { recursive: true });
+    accessSync(out, constants.W_OK);
+    if (json !== undefined) writeFileSync(json, "");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CliError(exitCode.failed, `the result cannot be written: ${why}`);
+  }
+}
+
+/** @param flags those of `prepareOutput`. */
 export function publishResult(result: LoadResult, { json, out }: Pick<CommonFlags, "json" | "out">): void {
   printResult(result);
   const text = `${JSON.stringify(result, null, 1)}\n`;
   if (json !== undefined) writeFileSync(json, text);
-  mkdirSync(out, { recursive: true });
   const stamp = result.startedAt.replaceAll(/[-:]/gu, "").replace(/\.\d+Z$/u, "Z");
   const file = join(out, `${result.scenario}-${stamp}`);
   writeFileSync(`${file}.json`, text);

@@ -10,8 +10,9 @@ import { Swarm } from "../swarm/swarm.ts";
 import { commonFigures } from "./common-figures.ts";
 import { countFigure } from "./figure-kinds.ts";
 import { resultFormat, type LoadResult } from "./load-result.ts";
+import { checkOpenFiles } from "./open-files.ts";
 import { ProcessSampler } from "./process-sampler.ts";
-import { publishResult } from "./publish-result.ts";
+import { prepareOutput, publishResult } from "./publish-result.ts";
 import type { CommonFlags } from "./scenario-flags.ts";
 import type { Running, Scenario, ScenarioPlan } from "./scenario.ts";
 import { deliveryProblems, settled } from "./settling.ts";
@@ -27,6 +28,8 @@ export async function runScenario<Flags extends CommonFlags>(
 ): Promise<number> {
   return await interruptible(async (interrupted) => {
     const plan = scenario.plan(flags, randomBytes(4).toString("hex"));
+    checkOpenFiles(plan.topicsOf.length);
+    prepareOutput(flags);
     const server = flags.url === undefined ? await OwnServer.start(serverSettings(flags, plan)) : null;
     const swarm = await Swarm.start(flags.processes);
     try {
@@ -113,7 +116,7 @@ async function measure<Flags extends CommonFlags>(parts: Parts<Flags>): Promise<
     progress.stop();
   }
   if (interrupted.aborted) return null;
-  const problems = await settled(swarm, books, plan, interrupted);
+  const problems = await settled(swarm, books, { mayReconnect, settleSec: flags.settleSec }, interrupted);
   const { open: back, unansweredSoFar } = await swarm.stats();
   if (back < topicsOf.length) problems.push(`${back} of ${topicsOf.length} connections are open at the end`);
   // A client that gave up and came back lost nothing, but without its patience it would wait for good.

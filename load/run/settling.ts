@@ -3,17 +3,17 @@ import type { AcceptedBooks } from "../publishing/accepted-books.ts";
 import type { BooksReport } from "../swarm/subscriber-books.ts";
 import type { Swarm } from "../swarm/swarm.ts";
 
-/** After the last answer the last publications have this long to arrive, and who is away to come back. */
-const settleMsMax = 15_000;
-
-/** Waits until all have everything. Returns the problems of connections, if ends of them are problems. */
+/**
+ * Waits until all have everything. Returns the problems of connections, if ends of them are problems.
+ * @param settleSec after the last answer the last publications have this long to arrive, and who is away to come back.
+ */
 export async function settled(
   swarm: Swarm,
   books: AcceptedBooks,
-  { mayReconnect }: { readonly mayReconnect: boolean },
+  { mayReconnect, settleSec }: { readonly mayReconnect: boolean; readonly settleSec: number },
   interrupted: AbortSignal,
 ): Promise<string[]> {
-  const deadlineMs = performance.now() + settleMsMax;
+  const deadlineMs = performance.now() + settleSec * 1000;
   for (;;) {
     const { behind, problems } = await swarm.behind(books.summaries());
     const lost = mayReconnect ? [] : problems.map((problem) => `connection lost: ${problem}`);

@@ -6,16 +6,18 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 
+import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { createProgress } from "../../src/cli/progress.ts";
 import { machineFacts } from "../bench/machine.ts";
 import { pollingChartSvg } from "../polling/polling-chart.ts";
 import { pollingVariant } from "../polling/polling-variants.ts";
-import { pushVariant } from "../polling/push-variants.ts";
+import { pushVariant, type PushWishes } from "../polling/push-variants.ts";
 import { wireBytes, type Variant, type VariantSecond } from "../polling/variant.ts";
 import { numberText, resultFormat, type Figure, type LoadResult, type Plot } from "../run/load-result.ts";
-import { publishResult } from "../run/publish-result.ts";
+import { checkOpenFiles } from "../run/open-files.ts";
+import { prepareOutput, publishResult } from "../run/publish-result.ts";
 import { interruptible, serverSettings } from "../run/run-scenario.ts";
-import { addOwnServerOptions, atLeastOne, type CommonFlags } from "../run/scenario-flags.ts";
+import { addServerOptions, atLeastOne, type CommonFlags } from "../run/scenario-flags.ts";
 import { numberedTopics } from "../run/scenario.ts";
 
 interface Flags extends CommonFlags {
@@ -31,7 +33,7 @@ export function addPollingVsPushScenario(program: Command, result: { exitCode: n
   const command = program
     .command("polling-vs-push")
     .summary("the same quotes by HTTP polling each second, and by push: bytes, CPU, age");
-  addOwnServerOptions(command, 15, 1)
+  addServerOptions(command, 15, 1)
     .option("--users <n>", "users, each watches all symbols", atLeastOne, 1000)
     .option("--symbols <n>", "symbols", atLeastOne, 100)
     .option("--rate <n>", "changes a second, all symbols together", atLeastOne, 50)
@@ -43,8 +45,11 @@ export function addPollingVsPushScenario(program: Command, result: { exitCode: n
 }
 
 async function run(flags: Flags, interrupted: AbortSignal): Promise<number> {
+  const server = ownOrGiven(flags);
+  checkOpenFiles(flags.users);
+  prepareOutput(flags);
   const startedAt = new Date().toISOString();
-  const { users, symbols, rate, fill, seconds, workers, processes } = flags;
+  const { users, symbols, rate, fill, seconds, workers, processes, settleSec } = flags;
   const topics = numberedTopics("quote", "latest", randomBytes(4).toString("hex"), symbols);
   const progress = createProgress("polling-vs-push, seconds", 4 * seconds);
   const variants: Variant[] = [];
@@ -56,8 +61,9 @@ async function run(flags: Flags, interrupted: AbortSignal): Promise<number> {
     seconds,
     interrupted,
     onSecond: (second: number) => progress.update(variants.length * seconds + Math.min(second, seconds)),
-    settings: serverSettings(flags, { settings: [] }),
+    server,
     processes,
+    settleSec,
   };
   const steps = [
     () => pollingVariant(false, wishes),
@@ -96,6 +102,18 @@ async function run(flags: Flags, interrupted: AbortSignal): Promise<number> {
     writeFileSync(flags.svg, pollingChartSvg(variants, title));
   }
   return found.ok ? 0 : 1;
+}
+
+/** Push is measured at a server of its own, or at one that runs: then its CPU must be known, too. */
+function ownOrGiven(flags: Flags): PushWishes["server"] {
+  const { url, pid } = flags;
+  if (url === undefined) return { settings: serverSettings(flags, { settings: [] }) };
+  if (pid === undefined)
+    throw new CliError(
+      exitCode.usage,
+      "--url needs --pid, the server's primary process: its CPU is compared",
+    );
+  return { url, pid };
 }
 
 const tableColumns = [

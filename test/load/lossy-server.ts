@@ -1,19 +1,22 @@
 /**
- * A server of another make (node:http and ws) that speaks just enough of the protocol for `load -- publish`, and
+ * A server of another make (node:http and ws) that speaks just enough of the protocol for every load scenario, and
  * breaks one promise if told to: the scenario must find out.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WebSocketServer, type WebSocket } from "ws";
 
-export type Fault = "none" | "drop" | "repeat" | "swap";
+export type Fault = "none" | "drop" | "silence" | "repeat" | "swap";
 
 export interface LossyServer {
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** @param fault what happens to every 5th message of a topic, at the first subscriber only. */
+/**
+ * @param fault what happens to every 5th message of a topic, at the first subscriber only; with `silence` to every one
+ * from there on, so that its newest is missing, too.
+ */
 export async function startLossyServer(fault: Fault): Promise<LossyServer> {
   const seqs = new Map<string, number>();
   const sockets: WebSocket[] = [];
@@ -25,6 +28,7 @@ export async function startLossyServer(fault: Fault): Promise<LossyServer> {
       const isChosen = index === 0 && seq % 5 === 0;
       const late = index === 0 ? held.get(topic) : undefined;
       if (isChosen && fault === "drop") continue;
+      if (index === 0 && seq >= 5 && fault === "silence") continue;
       if (isChosen && fault === "swap") {
         held.set(topic, frame);
         continue;

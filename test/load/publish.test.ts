@@ -73,6 +73,8 @@ describe("npm run load -- publish", () => {
         "200",
         "--subscribers",
         "3",
+        "--settle-sec",
+        "3",
         "--url",
         server.url,
       ]);

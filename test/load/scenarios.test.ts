@@ -1,13 +1,13 @@
-/** Each scenario once, small and short, against a real server; the one with planted losses is publish.test.ts. */
+/** Each scenario once, small and short, against a real server, and once against one that loses messages. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 
+import { checkOpenFiles } from "../../load/run/open-files.ts";
 import { LoadRun } from "./load-run.ts";
-import { startLossyServer, type LossyServer } from "./lossy-server.ts";
+import { startLossyServer } from "./lossy-server.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
 const runs: LoadRun[] = [];
-const servers: LossyServer[] = [];
 
 function start(args: readonly string[], isScenario = true): LoadRun {
   const run = new LoadRun(args, isScenario);
@@ -15,9 +15,8 @@ function start(args: readonly string[], isScenario = true): LoadRun {
   return run;
 }
 
-afterEach(async () => {
+afterEach(() => {
   for (const { child } of runs.splice(0)) child.kill("SIGKILL");
-  await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
 describe("each scenario keeps its promises and writes its report", () => {
@@ -59,24 +58,44 @@ describe("each scenario keeps its promises and writes its report", () => {
   });
 });
 
-describe("a planted loss is found by the other scenarios too", () => {
-  it("connect-storm: a server that drops messages", async () => {
-    const server = await startLossyServer("drop");
-    servers.push(server);
-    const run = start([
-      "connect-storm",
-      "--url",
-      server.url,
-      "--connections",
-      "6",
-      "--rate",
-      "200",
-      "--seconds",
-      "2",
-    ]);
-    expect(await run.exited).toBe(1);
+describe("a planted loss is found by every scenario: exit 1", () => {
+  it.concurrent.each([
+    { args: ["publish", "--subscribers", "3", "--rate", "200"] },
+    { args: ["quote-fanout", "--subscribers", "4", "--symbols", "2", "--board", "2", "--rate", "100"] },
+    { args: ["danmaku-burst", "--viewers", "3", "--burst", "100"] },
+    { args: ["connect-storm", "--connections", "6", "--rate", "200"] },
+    { args: ["slow-readers", "--subscribers", "8", "--rate", "500"] },
+    { args: ["reconnect-herd", "--connections", "6", "--rate", "200"] },
+    { args: ["soak", "--subscribers", "6", "--rate", "600", "--churn-sec", "1"] },
+    {
+      args: ["polling-vs-push", "--users", "4", "--symbols", "2", "--rate", "100", "--pid", `${process.pid}`],
+    },
+  ])("$args.0", async ({ args }) => {
+    // Cleaned up here, not after each test: the others still run.
+    const server = await startLossyServer("silence");
+    const all = [...args, "--url", server.url, "--seconds", "2", "--processes", "1", "--settle-sec", "1"];
+    const run = new LoadRun(all);
+    try {
+      expect(await run.exited, run.output).toBe(1);
+    } finally {
+      run.child.kill("SIGKILL");
+      await server.close();
+    }
     expect(run.output).toContain("accepted messages are missing");
     expect(run.report(".html")).toContain('class="verdict failed"');
+    expect(run.result.ok).toBe(false);
+  });
+});
+
+describe("too few open files", () => {
+  it.each([
+    { clients: 3000, filesMax: 3099, problem: "set ulimit -Hn 3100 first" },
+    { clients: 3000, filesMax: 3100, problem: null },
+    { clients: 3000, filesMax: null, problem: null },
+  ])("$clients clients, at most $filesMax files", ({ clients, filesMax, problem }) => {
+    const check = (): void => checkOpenFiles(clients, filesMax);
+    if (problem === null) check();
+    else expect(check).toThrow(problem);
   });
 });
 
@@ -85,6 +104,11 @@ describe("the command line", () => {
     { args: ["nonsense"], code: 2, line: "there are publish, polling-vs-push, quote-fanout" },
     { args: ["soak", "--seconds", "0"], code: 2, line: "a whole number from 1" },
     { args: ["soak", "--url", "ftp://x"], code: 2, line: "an address that begins with http://" },
+    { args: ["soak", "--redis", "localhost"], code: 2, line: "an address such as redis://127.0.0.1:6379" },
+    { args: ["soak", "--redis", "redis://x", "--url", "http://x"], code: 2, line: "cannot be used with" },
+    { args: ["polling-vs-push", "--url", "http://x"], code: 2, line: "--url needs --pid" },
+    { args: ["soak", "--out", "/dev/null/x"], code: 1, line: "the result cannot be written: ENOTDIR" },
+    { args: ["soak", "--json", "/no/folder/x"], code: 1, line: "the result cannot be written: ENOENT" },
     { args: ["compare", "package.json", "package.json"], code: 1, line: "is no result of a load scenario" },
     { args: ["compare", "a", "b", "--tolerance", "x"], code: 2, line: "a number from 0 to 10" },
     { args: ["--help"], code: 0, line: "reconnect-herd" },

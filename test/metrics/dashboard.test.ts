@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
+import { readDashboards } from "../../load/dashboards/dashboard.ts";
 import { allMetrics, workerCatalogue } from "../../src/metrics/catalogue.ts";
 import { alertQueries, alertRunbooks, panelQueries, queryProblems, sidesOf } from "./queries.ts";
 
@@ -27,6 +28,20 @@ describe("dashboards and alerts against the catalogue", () => {
       expect(isShown(name), name).toBe(true);
     const missing = allMetrics().filter(({ name }) => !isShown(name));
     expect(missing.length / allMetrics().length, missing.map(({ name }) => name).join(" ")).toBeLessThan(0.1);
+  });
+
+  it("a dashed line is where an alert begins", () => {
+    const drawn = readDashboards().flatMap(({ panels }) =>
+      panels.flatMap(({ title, fieldConfig }) => {
+        const { custom, thresholds } = fieldConfig?.defaults ?? {};
+        const isDashed = custom?.thresholdsStyle?.mode === "dashed";
+        return isDashed ? (thresholds?.steps ?? []).map(({ value }) => ({ title, value })) : [];
+      }),
+    );
+    const lines = drawn.filter(({ value }) => value !== null);
+    expect(lines.length).toBeGreaterThan(10);
+    const limits = alertQueries().map(({ expression }) => Number(expression.split(" > ")[1]));
+    for (const { title, value } of lines) expect(limits, title).toContain(value);
   });
 
   it("docs/OPERATIONS.md has a place for every alert", () => {

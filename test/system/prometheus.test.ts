@@ -1,30 +1,32 @@
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { parse, stringify } from "yaml";
 
+import { readDashboards } from "../../load/dashboards/dashboard.ts";
+import { drawDashboard } from "../../load/dashboards/draw-dashboard.ts";
+import { OwnPrometheus, scrapeSec } from "../../load/dashboards/own-prometheus.ts";
+import { PrometheusApi } from "../../load/dashboards/prometheus-api.ts";
 import { OwnServer } from "../../load/own-server.ts";
 import { WebSocketClient } from "../../src/cli/websocket-client.ts";
 import { alertQueries, filledIn, panelQueries, sidesOf } from "../metrics/queries.ts";
 import { redisUrl, uniquePrefix } from "../setup/redis-url.ts";
+import { complaints, launchChromium, openPage, screenshot } from "./chromium.ts";
 
 // A real Prometheus scrapes a real server that real clients use; every panel of the dashboard must show something.
 
 const config = fileURLToPath(new URL("../../config/", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "tapecast-prometheus-"));
 /** What Grafana puts in for `$__rate_interval` at its smallest: four scrapes. */
 const rateInterval = "4s";
 /** Enough scrapes for every rate. */
 const scrapesMin = 8;
 
 let server: OwnServer;
-let prometheus: ChildProcess;
-let prometheusUrl = "";
+let prometheus: OwnPrometheus;
+let api: PrometheusApi;
 const clients: WebSocketClient[] = [];
 let compressing: WebSocket;
 let publishing: NodeJS.Timeout;
@@ -45,20 +47,8 @@ beforeAll(async () => {
   });
   compressing.on("error", () => undefined);
   publishing = setInterval(() => void publish(), 200);
-  const port = await freePort();
-  prometheusUrl = `http://127.0.0.1:${port}`;
-  writeConfig();
-  prometheus = spawn(
-    "prometheus",
-    [
-      `--config.file=${folder}/prometheus.yml`,
-      `--storage.tsdb.path=${folder}/data`,
-      `--web.listen-address=127.0.0.1:${port}`,
-      "--log.level=error",
-    ],
-    { stdio: ["ignore", "inherit", "inherit"] },
-  );
-  process.once("exit", () => prometheus.kill("SIGKILL"));
+  prometheus = await OwnPrometheus.start([new URL(server.adminUrl).host]);
+  api = new PrometheusApi(prometheus.url);
   await scraped();
 }, 90_000);
 
@@ -66,10 +56,7 @@ afterAll(async () => {
   clearInterval(publishing);
   for (const client of clients) client.destroy();
   compressing.terminate();
-  const ended = new Promise((resolve) => prometheus.once("exit", resolve));
-  prometheus.kill("SIGTERM");
-  await Promise.all([ended, server.stop()]);
-  rmSync(folder, { recursive: true });
+  await Promise.all([prometheus.stop(), server.stop()]);
 });
 
 describe("config/prometheus.yml", () => {
@@ -82,7 +69,7 @@ describe("config/prometheus.yml", () => {
 
 describe("Prometheus and a running server", () => {
   it("scrapes all that the admin port gives", async () => {
-    const { activeTargets } = await ask<{ activeTargets: { health: string; lastError: string }[] }>(
+    const { activeTargets } = await api.ask<{ activeTargets: { health: string; lastError: string }[] }>(
       "targets",
     );
     expect(activeTargets.map(({ health, lastError }) => ({ health, lastError }))).toEqual([
@@ -102,14 +89,14 @@ describe("Prometheus and a running server", () => {
 
   it("every choice of the dashboards' variables is there", async () => {
     for (const label of ["instance", "worker", "rule"]) {
-      expect((await ask<string[]>(`label/${label}/values`)).length).toBeGreaterThan(0);
+      expect((await api.ask<string[]>(`label/${label}/values`)).length).toBeGreaterThan(0);
     }
   });
 
   it("evaluates every alert, and none of them fires on a healthy server", async () => {
-    const { groups } = await ask<{ groups: { rules: { name: string; health: string; state: string }[] }[] }>(
-      "rules",
-    );
+    const { groups } = await api.ask<{
+      groups: { rules: { name: string; health: string; state: string }[] }[];
+    }>("rules");
     const rules = groups.flatMap((group) => group.rules);
     expect(rules).toHaveLength(alertQueries().length);
     for (const { name, health, state } of rules) {
@@ -118,17 +105,46 @@ describe("Prometheus and a running server", () => {
   });
 
   it("the figures are true: what the clients hold is what Prometheus says", async () => {
-    const { result } = await ask<{ result: { value: [number, string] }[] }>(
+    const { result } = await api.ask<{ result: { value: [number, string] }[] }>(
       `query?query=${encodeURIComponent("sum(tapecast_connections_open)")}`,
     );
     expect(Number(result[0]?.value[1])).toBe(clients.length + 1);
   });
 });
 
+describe("the dashboards as pictures", () => {
+  it("every panel shows something, in Chromium, without a complaint", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tapecast-dashboards-"));
+    const browser = await launchChromium();
+    try {
+      const end = Math.floor(Date.now() / 1000);
+      for (const dashboard of readDashboards()) {
+        const drawn = await drawDashboard(dashboard, api, { start: end - 5, end, step: 1 }, scrapeSec);
+        expect(drawn.empty).toEqual([]);
+        expect(drawn.answered).toBe(drawn.queries);
+        const file = join(folder, `${dashboard.uid}.html`);
+        writeFileSync(file, drawn.html);
+        const page = await openPage(browser, "about:blank");
+        const found = complaints(page);
+        await page.goto(`file://${file}`);
+        const panelsOf = (type: string): number =>
+          dashboard.panels.filter((panel) => panel.type === type).length;
+        expect(await page.locator(".panel canvas").count()).toBe(panelsOf("timeseries"));
+        expect(await page.locator(".panel .stat").count()).toBe(panelsOf("stat"));
+        expect(found).toEqual([]);
+        await screenshot(page, dashboard.uid);
+      }
+    } finally {
+      await browser.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
 /** Whether a query answers with a number that is one, neither infinite nor NaN. */
 async function hasNumber(query: string): Promise<boolean> {
   const path = `query?query=${encodeURIComponent(query)}`;
-  const { result } = await ask<{ result: { value: [number, string] }[] }>(path);
+  const { result } = await api.ask<{ result: { value: [number, string] }[] }>(path);
   return result.some(({ value }) => Number.isFinite(Number(value[1])));
 }
 
@@ -151,41 +167,12 @@ async function publish(): Promise<void> {
   await fetch(`${server.url}/api/publish`, { method: "POST", headers, body });
 }
 
-/** The repository's own configuration, but for the target and the pace. */
-function writeConfig(): void {
-  const whole = parse(readFileSync(`${config}prometheus.yml`, "utf8"));
-  whole.global = { scrape_interval: "1s", evaluation_interval: "1s" };
-  whole.scrape_configs[0].static_configs[0].targets = [new URL(server.adminUrl).host];
-  writeFileSync(`${folder}/prometheus.yml`, stringify(whole));
-  for (const file of whole.rule_files) copyFileSync(config + file, join(folder, file));
-}
-
 async function scraped(): Promise<void> {
   const query = encodeURIComponent(`count_over_time(tapecast_topics{worker="1"}[5m])`);
   for (;;) {
-    const count = await ask<{ result: { value: [number, string] }[] }>(`query?query=${query}`)
-      .then(({ result }) => Number(result[0]?.value[1] ?? 0))
-      // Not listening yet; the test's own deadline ends a wait for ever.
-      .catch(() => 0);
-    if (count >= scrapesMin) return;
-    if (prometheus.exitCode !== null)
-      throw new Error("prometheus ended; install Debian's package prometheus");
+    const { result } = await api.ask<{ result: { value: [number, string] }[] }>(`query?query=${query}`);
+    // The test's own deadline ends a wait for ever.
+    if (Number(result[0]?.value[1] ?? 0) >= scrapesMin) return;
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
-}
-
-async function ask<Data>(path: string): Promise<Data> {
-  const response = await fetch(`${prometheusUrl}/api/v1/${path}`);
-  const answer = (await response.json()) as { status: string; data: Data; error?: string };
-  if (answer.status !== "success") throw new Error(answer.error);
-  return answer.data;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
 }
