@@ -10,6 +10,8 @@ import { CliError, exitCode } from "../src/cli/exit-code.ts";
 /** What `npm run build` makes. */
 const entry = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const startTimeoutMs = 30_000;
+/** With a Redis that is there it takes a moment. */
+const readyTimeoutMs = 10_000;
 const stopTimeoutMs = 15_000;
 
 /** A running server. */
@@ -54,6 +56,20 @@ export class OwnServer {
     process.once("exit", kill);
     const { url, adminUrl } = await addressesOf(child);
     return new OwnServer(url, adminUrl, child, kill);
+  }
+
+  /** Resolves when its broker is there. @throws CliError that names the Redis when it is not. */
+  async ready(redisUrl: string): Promise<void> {
+    const deadlineMs = performance.now() + readyTimeoutMs;
+    while (performance.now() < deadlineMs) {
+      if ((await fetch(`${this.url}/readyz`)).ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const { host } = new URL(redisUrl);
+    throw new CliError(
+      exitCode.unavailable,
+      `the server is not ready within ${readyTimeoutMs / 1000} s: is a Redis 7 or newer at ${host}, and may one log in?`,
+    );
   }
 
   /** The primary's process id. */

@@ -11,7 +11,9 @@ import { segmentsSent, type Variant } from "./variant.ts";
 
 export interface PushWishes extends VariantWishes {
   /** `--set` of a server of its own, or one that runs. */
-  readonly server: { readonly settings: readonly string[] } | { readonly url: string; readonly pid: number };
+  readonly server:
+    | { readonly settings: readonly string[]; readonly redis: string | null }
+    | { readonly url: string; readonly pid: number };
   readonly processes: number;
   readonly settleSec: number;
 }
@@ -39,6 +41,7 @@ export async function pushVariant(
   const swarm = await Swarm.start(processes);
   let timeline: Timeline | null = null;
   try {
+    if ("settings" in given && given.redis !== null) await own?.ready(given.redis);
     const all = topics.map((_, index) => index);
     const topicsOf = Array.from({ length: users }, () => all);
     await swarm.open({ url, topics, topicsOf, query, atOnce: 50, mayReconnect: false });

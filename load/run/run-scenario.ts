@@ -33,6 +33,7 @@ export async function runScenario<Flags extends CommonFlags>(
     const server = flags.url === undefined ? await OwnServer.start(serverSettings(flags, plan)) : null;
     const swarm = await Swarm.start(flags.processes);
     try {
+      if (flags.redis !== undefined) await server?.ready(flags.redis);
       const found = await measure({ scenario, flags, plan, server, swarm, interrupted });
       if (found === null) return exitInterrupted;
       publishResult(found, flags);

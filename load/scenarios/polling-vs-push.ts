@@ -106,8 +106,8 @@ async function run(flags: Flags, interrupted: AbortSignal): Promise<number> {
 
 /** Push is measured at a server of its own, or at one that runs: then its CPU must be known, too. */
 function ownOrGiven(flags: Flags): PushWishes["server"] {
-  const { url, pid } = flags;
-  if (url === undefined) return { settings: serverSettings(flags, { settings: [] }) };
+  const { url, pid, redis = null } = flags;
+  if (url === undefined) return { settings: serverSettings(flags, { settings: [] }), redis };
   if (pid === undefined)
     throw new CliError(
       exitCode.usage,

@@ -104,11 +104,11 @@ export function addSlowReadersScenario(program: Command, result: { exitCode: num
     .command("slow-readers")
     .summary("a part of the readers stops reading: the others go on");
   addCommonOptions(command, 30)
-    .option("--subscribers <n>", "readers", atLeastOne, 200)
+    .option("--subscribers <n>", "readers", atLeastOne, 60)
     .option("--every <n>", "each so many-th one is slow", atLeastOne, 4)
     .option("--symbols <n>", "symbols that each reads", atLeastOne, 20)
-    .option("--rate <n>", "messages a second, all symbols together", atLeastOne, 300)
-    .option("--fill <bytes>", "filling of each message: sockets must fill up", atLeastOne, 2000)
+    .option("--rate <n>", "messages a second, all symbols together", atLeastOne, 100)
+    .option("--fill <bytes>", "filling of each message: sockets must fill up", atLeastOne, 8000)
     .action(async (flags: Flags) => {
       result.exitCode = await runScenario(scenario, flags);
     });

@@ -243,7 +243,7 @@ export class SwarmCrowd {
     if ("id" in message) {
       const result = "result" in message ? message.result : null;
       if (isSubscribeResult(result)) this.#subscribed(member, result.topics);
-      else this.#problem(member, `cannot subscribe: ${text.slice(0, 300)}`);
+      else this.#problem(member, `the answer to its subscribe was ${text.slice(0, 300)}`);
     } else if (isLost(message)) {
       const topic = this.#indexOf.get(message.topic);
       if (topic === undefined) return;

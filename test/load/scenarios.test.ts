@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { checkOpenFiles } from "../../load/run/open-files.ts";
+import { redisUrl } from "../setup/redis-url.ts";
 import { LoadRun } from "./load-run.ts";
 import { startLossyServer } from "./lossy-server.ts";
 
@@ -84,6 +85,22 @@ describe("a planted loss is found by every scenario: exit 1", () => {
     expect(run.output).toContain("accepted messages are missing");
     expect(run.report(".html")).toContain('class="verdict failed"');
     expect(run.result.ok).toBe(false);
+  });
+});
+
+describe("--redis", () => {
+  it("a scenario runs on it, and nothing is missing", async () => {
+    const run = start(["quote-fanout", "--subscribers", "10", "--seconds", "2", "--redis", redisUrl()]);
+    expect(await run.exited, run.output).toBe(0);
+    expect(run.result.deliveries?.expected).toBeGreaterThan(0);
+    expect(run.result.deliveries?.missing).toBe(0);
+  });
+
+  it("that is not there is named in one line", async () => {
+    const run = start(["publish", "--seconds", "1", "--redis", "redis://:secret@127.0.0.1:1"]);
+    expect(await run.exited).toBe(69);
+    expect(run.output.trim().split("\n").at(-1)).toContain("is a Redis 7 or newer at 127.0.0.1:1,");
+    expect(run.output).not.toContain("secret");
   });
 });
 
