@@ -145,7 +145,7 @@
         ],
       },
     };
-    new uPlot(options, [atSeconds, ...lines.map(({ values }) => values)], chart);
+    return new uPlot(options, [atSeconds, ...lines.map(({ values }) => values)], chart);
   }
 
   for (const drawn of panels) {
