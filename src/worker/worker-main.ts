@@ -73,6 +73,8 @@ async function start(slot: number, config: Config): Promise<void> {
       send({ type: "metrics", snapshot: figures.snapshot() });
     }, heartbeatIntervalMs);
     const addresses = await worker.start();
+    // Before `ready`, so that whoever scrapes a server that is ready finds every metric.
+    send({ type: "metrics", snapshot: figures.snapshot() });
     send({ type: "ready", addresses });
   } catch (error) {
     fail(error);

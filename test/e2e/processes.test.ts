@@ -20,6 +20,16 @@ afterEach(async () => {
   for (const server of started.splice(0)) await server[Symbol.asyncDispose]();
 });
 
+describe("the start of a server", () => {
+  it("every worker's metrics are there as soon as its address is announced", async () => {
+    const server = await start();
+    expect([...(await server.metrics()).byWorker("tapecast_connections_open").keys()].toSorted()).toEqual([
+      "0",
+      "1",
+    ]);
+  });
+});
+
 describe("the end of a server", () => {
   it.each([
     { row: "SIGTERM to the process", end: (server: Server) => server.process.signal("SIGTERM") },
