@@ -89,14 +89,15 @@ function readCommand(method: unknown, params: Uint8Array | null): Command {
   }
 }
 
+// Clients of typed languages write null for what they leave out: it counts as left out.
 function readSubscribe(params: Record<string, unknown>): Command {
-  const { intervalMs, since } = params;
-  if (intervalMs !== undefined && !(typeof intervalMs === "number" && intervalMs >= 0)) {
+  const { intervalMs = null, since = null } = params;
+  if (intervalMs !== null && !(typeof intervalMs === "number" && intervalMs >= 0)) {
     throw bad("params.intervalMs is a number of milliseconds, 0 or more");
   }
   const positions = new Map<string, SincePosition>();
-  if (since !== undefined) {
-    if (typeof since !== "object" || since === null || Array.isArray(since)) {
+  if (since !== null) {
+    if (typeof since !== "object" || Array.isArray(since)) {
       throw bad('params.since is an object such as {"chat.lobby":{"epoch":"…","seq":12}}');
     }
     for (const [topic, position] of Object.entries(since)) positions.set(topic, readPosition(position));
@@ -104,7 +105,7 @@ function readSubscribe(params: Record<string, unknown>): Command {
   return {
     method: "subscribe",
     topics: readTopics(params),
-    intervalMs: intervalMs ?? null,
+    intervalMs,
     since: positions,
   };
 }
@@ -120,14 +121,14 @@ function readPublish(params: Uint8Array | null): Command {
 }
 
 function readHistory(params: Record<string, unknown>): Command {
-  const { topic, since, limit } = params;
-  if (limit !== undefined && !(typeof limit === "number" && Number.isInteger(limit) && limit > 0)) {
+  const { topic, since = null, limit = null } = params;
+  if (limit !== null && !(typeof limit === "number" && Number.isInteger(limit) && limit > 0)) {
     throw bad("params.limit is a whole number above 0");
   }
   return {
     method: "history",
     topic,
-    since: since === undefined || since === null ? null : readPosition(since),
+    since: since === null ? null : readPosition(since),
     limit: Math.min(limit ?? historyLimitDefault, historyLimitMax),
   };
 }

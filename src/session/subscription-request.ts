@@ -173,14 +173,19 @@ export class SubscriptionRequest {
 
   /** Appends what the client learns of a topic. Returns how many bytes its data and messages took. */
   #describe(reply: ReplyWriter, log: TopicLog, nowMs: number, bytesMax: number): number {
+    const isSince = this.#wish.since.has(log.topic.name);
     reply.text("{");
     let bytes = 0;
     if (log.topic.history !== null) {
       reply.text(`"epoch":${JSON.stringify(log.epoch ?? "")},"seq":${log.seq}`);
       bytes = this.#describeContents(reply, log, nowMs, bytesMax);
+    } else if (isSince) {
+      // What a live-only topic missed is gone, and whoever asks is told so.
+      reply.text('"recovered":false');
     }
     if (log.topic.delivery === "latest" && this.#wish.intervalMs !== null) {
-      reply.text(`${log.topic.history === null ? "" : ","}"intervalMs":${this.#classOf(log)}`);
+      const isFirst = log.topic.history === null && !isSince;
+      reply.text(`${isFirst ? "" : ","}"intervalMs":${this.#classOf(log)}`);
     }
     reply.text("}");
     return bytes;

@@ -89,7 +89,8 @@ function nativeEndpoint(
     checkOrigin: true,
     ...kinds,
     accept(connection, request) {
-      const names = (query.get("topics") ?? "").split(",").filter((name) => name !== "");
+      const lists = query.getAll("topics");
+      const names = lists.flatMap((list) => list.split(",")).filter((name) => name !== "");
       const session = new NativeSession(connection, services, {
         topics: [...new Set(names)],
         token: tokenOf(request),

@@ -292,7 +292,7 @@ describe("subscribe with since", () => {
     expect(client.connection.take()).toEqual(['{"topic":"chat.a","seq":6,"data":"m6"}']);
   });
 
-  it("since is looked at per topic, and not on live-only ones", async () => {
+  it("since is looked at per topic; a live-only one never recovers, and says so", async () => {
     const world = new SessionWorld();
     publish(world, 2);
     const client = await world.client();
@@ -300,13 +300,13 @@ describe("subscribe with since", () => {
       id: 1,
       method: "subscribe",
       params: {
-        topics: ["chat.a", "chat.b", "wire.a"],
+        topics: ["chat.a", "chat.b", "wire.a", "wire.b"],
         since: { "chat.a": { epoch, seq: 1 }, "wire.a": { epoch, seq: 1 }, "chat.other": { epoch, seq: 1 } },
       },
     });
     expect(reply).toBe(
       `{"id":1,"result":{"topics":{"chat.a":{"epoch":"${epoch}","seq":2,"recovered":true,"messages":[{"seq":2,"data":"m2"}]},` +
-        `"chat.b":{"epoch":"${epoch}","seq":0},"wire.a":{}}}}`,
+        `"chat.b":{"epoch":"${epoch}","seq":0},"wire.a":{"recovered":false},"wire.b":{}}}}`,
     );
   });
 

@@ -198,6 +198,13 @@ describe("what a connection gets", () => {
     ]);
   }); // prettier-ignore
 
+  it("/ws: topics may be given more than once", async () => {
+    const { connection } = accept(route("/ws?topics=quote.A,quote.B&topics=quote.C"));
+    await tick();
+    const { topics } = JSON.parse(connection.messages[1]!) as { topics: object };
+    expect(Object.keys(topics)).toEqual(["quote.A", "quote.B", "quote.C"]);
+  });
+
   it.each([
     { name: "no topics", target: "/ws" },
     { name: "topics empty", target: "/ws?topics=" },
