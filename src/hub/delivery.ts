@@ -256,8 +256,16 @@ export class Delivery {
       const untold = log.leftOut - (log.leftOutCorrections.get(reader) ?? 0);
       accounted.set(log, log.arrived - untold);
     }
-    for (const { log } of undelivered) accounted.set(log, (accounted.get(log) ?? 0) - 1);
+    const owed = new Map<TopicLog, Entry[]>();
+    for (const entry of undelivered) {
+      const { log } = entry;
+      accounted.set(log, (accounted.get(log) ?? 0) - 1);
+      const entries = owed.get(log);
+      if (entries === undefined) owed.set(log, [entry]);
+      else entries.push(entry);
+    }
     membership.accounted = accounted;
+    for (const log of accounted.keys()) log.beginLag(owed.get(log) ?? none);
     // The ring may move past its own messages; they wait for it.
     const own = undelivered.filter(({ log, origin }) => log.sampler !== null && origin === reader.id);
     membership.extras = own.length === 0 ? null : own;
@@ -268,6 +276,7 @@ export class Delivery {
   #endLag(membership: Membership): void {
     const reader = membership.reader;
     for (const [log, accounted] of membership.accounted ?? []) {
+      log.endLag();
       if (log.sampler === null) continue;
       // What was neither delivered nor told is told with the crowd's count.
       const untold = log.arrived - accounted;

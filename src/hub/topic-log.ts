@@ -73,6 +73,10 @@ export class TopicLog {
   readonly prefix: ByteString;
   readonly #ring: Entry[] = [];
   readonly #ringMax: number;
+  /** Whether the ring is only for those who lag: nobody else may ask for what an `every` topic without history had. */
+  readonly #isForLagging: boolean;
+  /** Memberships that lag and have this topic. */
+  #lagging = 0;
   /** Place of the oldest entry once the ring is full. */
   #oldest = 0;
 
@@ -81,6 +85,7 @@ export class TopicLog {
     this.hash = Math.floor(random() * 0x1_0000_0000);
     this.sampler = topic.delivery === "sample" ? new Sampler(topic.samplePerSecMax, random) : null;
     this.#ringMax = topic.delivery === "latest" ? 1 : ringMessagesMax;
+    this.#isForLagging = topic.delivery === "every" && topic.history === null;
     this.prefix = toByteString(Buffer.from(`{"topic":${JSON.stringify(topic.name)}`));
   }
 
@@ -93,7 +98,12 @@ export class TopicLog {
     return entry;
   }
 
+  /**
+   * Puts an entry into the ring, if anybody may ask for it once it is flushed. What nobody may ask for dies young: kept
+   * for seconds, each publication is copied by the collector twice (docs/adr/0006-kept-by-demand.md).
+   */
   keep(entry: Entry): void {
+    if (this.#isForLagging && this.#lagging === 0) return;
     if (this.#ring.length < this.#ringMax) {
       this.#ring.push(entry);
       return;
@@ -101,6 +111,30 @@ export class TopicLog {
     this.evictedOrder = this.#at(0).order;
     this.#ring[this.#oldest] = entry;
     this.#oldest = (this.#oldest + 1) % this.#ringMax;
+  }
+
+  /**
+   * A membership with this topic begins to lag: from now on all is kept.
+   * @param owed what it has not been given of what arrived until now, ascending by `order`.
+   */
+  beginLag(owed: readonly Entry[]): void {
+    this.#lagging += 1;
+    if (!this.#isForLagging || owed.length === 0) return;
+    // Another audience, flushed later than this one, may have put newer ones here already, or the same.
+    const oldestKept = this.#ring.length === 0 ? Number.POSITIVE_INFINITY : this.#at(0).order;
+    const older = owed.filter(({ order }) => order < oldestKept);
+    if (older.length === 0) return;
+    const all = [...older, ...this.#ring.slice(this.#oldest), ...this.#ring.slice(0, this.#oldest)];
+    this.#ring.length = 0;
+    this.#oldest = 0;
+    for (const entry of all) this.keep(entry);
+  }
+
+  endLag(): void {
+    this.#lagging -= 1;
+    if (!this.#isForLagging || this.#lagging > 0) return;
+    this.#ring.length = 0;
+    this.#oldest = 0;
   }
 
   /** Forgets all entries: the log below began a new life. Whoever has not read them finds them evicted. */
