@@ -13,6 +13,7 @@ export interface BenchHub {
   publish(name: string, seq: number, data: Uint8Array, origin: string | null, nowMs: number): void;
   addReader(id: string, sink: BenchSink, variant: "native" | "batch"): unknown;
   open(topics: readonly BenchTopic[], nowMs: number, done: (logs: readonly unknown[]) => void): unknown;
+  remove(reader: unknown, nowMs: number): void;
   settle(reader: unknown, nowMs: number): boolean;
   change(reader: unknown, wishes: readonly BenchWish[], unwanted: readonly never[], nowMs: number): void;
   turn(nowMs: number, budgetMs: number): number;

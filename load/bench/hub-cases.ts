@@ -164,12 +164,12 @@ export function ingestCases(build: BuiltModules): BenchCase[] {
   ];
 }
 
-function topicOf(number: number, delivery: "latest" | "every"): BenchTopic {
+export function topicOf(number: number, delivery: "latest" | "every"): BenchTopic {
   return { name: `quote.S${number}`, delivery, samplePerSecMax: 0, history: null };
 }
 
 /** A hub whose topics open at once, whose sockets take all, and whose time is moved by hand. */
-class HubStage {
+export class HubStage {
   nowMs = 1000;
   /** Taken by all sockets. */
   bytes = 0;
@@ -204,9 +204,20 @@ class HubStage {
     };
   }
 
-  subscribe(topics: readonly BenchTopic[], variant: "native" | "batch", classMs: number): void {
+  /** Returns a new reader of the topics. */
+  subscribe(topics: readonly BenchTopic[], variant: "native" | "batch", classMs: number): unknown {
     // A sink of its own, as each connection has.
     const reader = this.hub.addReader(`connection-${this.#readers++}`, { ...this.#sink }, variant);
+    this.#change(reader, topics, classMs);
+    return reader;
+  }
+
+  /** A reader takes one topic more. */
+  add(reader: unknown, topic: BenchTopic): void {
+    this.#change(reader, [topic], 0);
+  }
+
+  #change(reader: unknown, topics: readonly BenchTopic[], classMs: number): void {
     this.hub.open(topics, this.nowMs, (logs) => {
       if (!this.hub.settle(reader, this.nowMs)) throw new Error("not settled");
       this.hub.change(

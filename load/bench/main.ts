@@ -12,11 +12,15 @@ import { loadBuild, type BuiltModules } from "./built-modules.ts";
 import { codecCases, jsonCases, maskCases } from "./codec-cases.ts";
 import { hubCases, ingestCases } from "./hub-cases.ts";
 import { machineFacts } from "./machine.ts";
+import { measureTopicSets, topicSetShapes } from "./topic-sets.ts";
 import { benchReport, type BenchRun } from "./bench-report.ts";
 
 const ownBuild = fileURLToPath(new URL("../../dist", import.meta.url));
 const publishFolder = fileURLToPath(new URL("../../docs/benchmarks", import.meta.url));
 const scratchFolder = fileURLToPath(new URL("../results", import.meta.url));
+
+/** Building up 100,000 readers takes seconds, so it is not done in each of the other cases' rounds. */
+const setRounds = 3;
 
 interface Flags {
   readonly only?: readonly string[];
@@ -29,7 +33,7 @@ interface Flags {
 process.once("SIGINT", () => process.exit(130));
 
 const program = new Command("npm run bench --")
-  .description("Micro benchmarks of the build in dist: decode, encode, mask, json, hub, redis.")
+  .description("Micro benchmarks of the build in dist: decode, encode, mask, json, hub, redis, sets.")
   .option("--only <groups>", "names or their beginnings: mask,hub/20", (text) => text.split(","))
   .option("--rounds <n>", "samples of each case, taken in turn", positive, 7)
   .option("--milliseconds <n>", "length of a sample", positive, 100)
@@ -40,11 +44,13 @@ const program = new Command("npm run bench --")
   .action(bench);
 
 async function bench({ only, rounds, milliseconds, against, publish }: Flags): Promise<void> {
+  const build = await loadBuild(ownBuild);
   const isWanted = ({ name }: BenchCase): boolean =>
     only === undefined || only.some((each) => name.startsWith(each));
-  const own = casesOf(await loadBuild(ownBuild)).filter(isWanted);
+  const own = casesOf(build).filter(isWanted);
   const other = against === undefined ? [] : casesOf(await loadBuild(resolve(against))).filter(isWanted);
-  if (own.length === 0) throw new CliError(exitCode.usage, "--only: no such case");
+  const areSetsWanted = only === undefined || only.includes("sets");
+  if (own.length === 0 && !areSetsWanted) throw new CliError(exitCode.usage, "--only: no such case");
   // Side by side in each round, so that both meet the same minute.
   const cases = own.flatMap((each, index) => {
     const twin = other[index];
@@ -57,6 +63,8 @@ async function bench({ only, rounds, milliseconds, against, publish }: Flags): P
   let samples = 0;
   const results = runCases(cases, { rounds, sampleMs: milliseconds }, () => progress.update((samples += 1)));
   progress.stop();
+  if (areSetsWanted) console.log(`topic sets, ${setRounds} rounds, about 40 s`);
+  const topicSets = areSetsWanted ? measureTopicSets(build, topicSetShapes, setRounds) : [];
   const step = other.length === 0 ? 1 : 2;
   const run: BenchRun = {
     command: ["npm run bench --", ...process.argv.slice(2)].join(" ").trim(),
@@ -65,6 +73,7 @@ async function bench({ only, rounds, milliseconds, against, publish }: Flags): P
     milliseconds,
     machine: machineFacts(),
     results: results.filter((_, index) => index % step === 0),
+    topicSets,
     against: step === 1 ? [] : results.filter((_, index) => index % step === 1),
   };
   const text = benchReport(run);

@@ -5,6 +5,7 @@ import { runCases, type BenchCase } from "../../load/bench/bench-case.ts";
 import { loadBuild, type BenchHubClass } from "../../load/bench/built-modules.ts";
 import { codecCases, jsonCases, maskCases } from "../../load/bench/codec-cases.ts";
 import { hubCases, ingestCases } from "../../load/bench/hub-cases.ts";
+import { measureTopicSets, topicSetReport } from "../../load/bench/topic-sets.ts";
 import { Hub } from "../../src/hub/hub.ts";
 
 const build = await loadBuild(fileURLToPath(new URL("../../dist", import.meta.url)));
@@ -35,6 +36,19 @@ describe("what the micro benchmarks drive is what there is", () => {
 
   it.each(ingestCases(build))("$name comes through", (each) => {
     expect(each.run()).toBeGreaterThan(0);
+  });
+});
+
+describe("topic sets", () => {
+  it("are measured, and a set for each reader takes more memory than one for all", () => {
+    const shapes = [1, 500].map((sets) => ({ sets, readers: 500 }));
+    const results = measureTopicSets(build, shapes, 3);
+    for (const result of results) {
+      for (const [name, figure] of Object.entries(result)) expect(figure, name).toBeGreaterThan(0);
+    }
+    const [shared, own] = results;
+    expect(own!.bytesPerReader).toBeGreaterThan(shared!.bytesPerReader);
+    expect(topicSetReport(results)).toMatch(/^\| +500 \|/mu);
   });
 });
 
