@@ -42,6 +42,10 @@ const closeTimeoutMs = 5000;
 const lingerMs = 2000;
 /** How long a reader that was too slow gets to read its close frame. */
 const slowLingerMs = 1000;
+/** How often a connection with bytes pending is looked at within `pendingAgeMsMax`. */
+const looksPerAge = 32;
+/** A deadline may be noticed 100 ms late (timer-wheel.ts): of the age of 10 s that is the rest. */
+const ageShare = 0.99;
 
 const open = 0;
 /** We sent a close frame and read on until the peer's comes. */
@@ -390,8 +394,10 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
     if (messageTimeoutMs !== null && this.#messageMs >= 0 && !this.#isPaused) {
       dueMs = Math.min(dueMs, this.#messageMs + messageTimeoutMs);
     }
-    // Looked at four times within the age, so that a reader that stops after a while is found soon after its age.
-    if (this.#isPending && pendingAgeMsMax !== null) dueMs = Math.min(dueMs, nowMs + pendingAgeMsMax / 4);
+    if (this.#isPending && pendingAgeMsMax !== null) {
+      const endMs = this.#progressMs + pendingAgeMsMax * ageShare;
+      dueMs = Math.min(dueMs, nowMs + pendingAgeMsMax / looksPerAge, Math.max(nowMs, endMs));
+    }
     if (dueMs === Number.POSITIVE_INFINITY) this.#shared.wheel.cancel(this);
     else this.#shared.wheel.schedule(this, dueMs - nowMs);
   }
@@ -415,9 +421,10 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
     const { pendingAgeMsMax } = this.#options;
     if (!this.#isPending || pendingAgeMsMax === null) return false;
     const { progress } = this.#transport;
-    if (progress === this.#progress) return nowMs - this.#progressMs >= pendingAgeMsMax;
+    if (progress === this.#progress) return nowMs - this.#progressMs >= pendingAgeMsMax * ageShare;
     this.#progress = progress;
-    this.#progressMs = Math.trunc(nowMs);
+    // Some time since the last look: the earliest counts, so that the age is never exceeded.
+    this.#progressMs = Math.trunc(nowMs - pendingAgeMsMax / looksPerAge);
     return false;
   }
 
