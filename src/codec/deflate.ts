@@ -21,7 +21,7 @@ export const deflateBytesMin = 512;
 /** Payloads above this stay plain: 256 KiB of noise take 7 ms, in which nobody else is served. */
 export const deflateBytesMax = 262_144;
 
-/** RFC 7692 §6: "the "Per-Message Compressed" bit, which indicates whether or not the message is compressed", RSV1. */
+/** RFC 7692 §6: "this bit indicates whether a message is compressed or not", RSV1. */
 const rsv1 = 0x40;
 /** What a sync flush ends with, and §7.2.1 removes: "the 4 octets 0x00 0x00 0xff 0xff". */
 const tailBytes = 4;

@@ -67,7 +67,7 @@ function inflateInto(
       if (bytes > bytesMax) return violation.messageTooBig;
       if (stop < end) break;
     }
-    // §7.2.1: "both "BFINAL" set to 0 and set to 1 MAY be used", and after a final block the next one "follows the
+    // §7.2.1: blocks with "BFINAL" set to 0 and to 1 may both be used, and after a final block the next one "follows the
     // padded data if any".
     offset = engine.inputOffset;
     if (offset === message.length) return bytes;

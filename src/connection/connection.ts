@@ -262,7 +262,7 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
     this.#watchMessage(nowMs);
   }
 
-  /** For the transport. RFC 6455 §7.1.5: without a close frame "the WebSocket Connection Close Code is 1006". */
+  /** For the transport. RFC 6455 §7.1.5: without a close frame "_The WebSocket Connection Close Code_ is considered to be 1006". */
   onSocketEnd(): void {
     if (this.#state >= lingering) return;
     this.#report(closeCode.abnormal, false);
@@ -507,7 +507,7 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
     this.#end(waitMs);
   }
 
-  /** RFC 6455 §7.1.1: "the server MUST close the TCP connection immediately"; it sends FIN first, and TIME_WAIT is its. */
+  /** RFC 6455 §5.5.1: "The server MUST close the underlying TCP connection immediately"; it sends FIN first, and TIME_WAIT is its. */
   #end(waitMs: number): void {
     this.#state = lingering;
     this.#transport.end();

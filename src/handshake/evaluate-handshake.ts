@@ -105,7 +105,7 @@ function evaluateHeaders(target: string, headers: ReadonlyMap<string, string>): 
   ) {
     return refuse(400, "bad_upgrade", "Upgrade must name websocket and Connection must name upgrade");
   }
-  // RFC 6455 §4.4: "the server MUST respond with a |Sec-WebSocket-Version| header field".
+  // RFC 6455 §4.4: "it MUST respond with a |Sec-WebSocket-Version| header field".
   if (headers.get("sec-websocket-version") !== "13") {
     return refuse(426, "bad_version", "Sec-WebSocket-Version must be 13", {
       "Sec-WebSocket-Version": "13",

@@ -21,7 +21,7 @@ const windowBitsMax = 15;
 
 /**
  * The first offer that can be accepted, or null.
- * RFC 7692 §5: "the server … MUST decline" what it does not understand; §7.1: an offer is declined when it "contains an
+ * RFC 7692 §7.1: an offer is declined when it "contains an
  * extension parameter not defined for use in an offer", one "with an invalid value" or "multiple extension parameters
  * with the same name".
  * Cost: linear in the offers.

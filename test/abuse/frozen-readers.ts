@@ -35,7 +35,7 @@ const seconds = Number(values.seconds);
 /** Publications a second on the topic of the healthy ones, and on the heavy one. */
 const lightPerSec = 5;
 const heavyPerSec = 5;
-const heavyBytes = 30_000;
+const heavyBytes = 60_000;
 
 const { swarm } = await buildTools((line) => console.log(line));
 await using server = await Server.start();

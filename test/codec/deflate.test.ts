@@ -310,6 +310,22 @@ describe("our inflater and node's", () => {
     }
   });
 
+  it.each([
+    ["three final blocks", [40, 40, 40], 120, 120],
+    ["the limit reached in the first", [40, 40], 39, "message_too_big"],
+    ["the limit reached in the second", [40, 40], 79, "message_too_big"],
+    ["more final blocks than there may be", [1, 1, 1, 1, 1], 100, "too_many_final_blocks"],
+  ])("give the same of %s", (_name, blocks, limit, expected) => {
+    const message = Buffer.concat([
+      ...blocks.map((bytes) => deflateRawSync(Buffer.alloc(bytes, "x"))),
+      hex("00"),
+    ]);
+    for (const which of [engine, null]) {
+      const result = inflateMessage(message, limit, which);
+      expect("closeCode" in result ? result.reason : result.length).toBe(expected);
+    }
+  });
+
   it("a message over the limit gets no memory", () => {
     const bomb = compress(Buffer.alloc(16 * 2 ** 20));
     inflateMessage(bomb, 2 ** 20, engine);
@@ -345,6 +361,7 @@ describe("our inflater and node's", () => {
     { name: "other bytes", lie: 0 },
     { name: "an input that is never read to its end", lie: 1 },
     { name: "no word of bad data", lie: 2 },
+    { name: "nothing of what does not fit at once", lie: 3 },
   ])("nor is one taken that gives $name", ({ lie }) => {
     const stream = createInflateRaw();
     const real = Reflect.get(stream, "_handle") as {
@@ -360,6 +377,7 @@ describe("our inflater and node's", () => {
         real.writeSync(...parts);
         if (lie === 0) (parts[4] as Buffer).fill(0);
         if (lie === 1) state[1] = 1;
+        if (lie === 3) state[0] = 1;
       },
     };
     expect(InflateEngine.create({ _handle: handle, _writeState: state })).toBeNull();

@@ -241,7 +241,7 @@ async function closing(
   return worse(outcome, await tcpEnd(link));
 }
 
-/** §7.1.1: "the server MUST close the TCP connection immediately": it, and not we, first. */
+/** §5.5.1: "The server MUST close the underlying TCP connection immediately": it, and not we, first. */
 async function tcpEnd(link: Link): Promise<Outcome> {
   const next = await link.next(3000);
   if (next?.kind === "end") return passed;

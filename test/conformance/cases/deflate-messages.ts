@@ -162,7 +162,7 @@ const contents: Case[] = [
   ...[0, 1, 6, 9].map((level) =>
     deflateCase(
       `7.2.1-level-${level}`,
-      '"DEFLATE blocks of any type MAY be used."',
+      "DEFLATE blocks of any type may be used",
       `1,000 bytes at level ${level}`,
       [
         send(frame(op.text, deflated("0123456789".repeat(100), level), compressed)),

@@ -155,7 +155,7 @@ const offers: readonly Row[] = [
     },
     {
       id: `7.1.2.2-client-bits-${bits}`,
-      must: '"client_max_window_bits" in the answer: "the same or smaller value as the offer"',
+      must: '"client_max_window_bits" in the answer: "a value equal to or smaller than the received value"',
       offers: [`${name}; client_max_window_bits=${bits}`],
       demand: ifAccepted(({ parameters, clientBits }) =>
         parameters.has("client_max_window_bits") && clientBits > bits ? `answered ${clientBits}` : null,
@@ -170,7 +170,7 @@ const offers: readonly Row[] = [
   },
   {
     id: "7.1.2.2-client-bits-any",
-    must: '"client_max_window_bits" without a value: "it supports the … parameter in an extension negotiation response"',
+    must: '"client_max_window_bits" without a value: the client takes the parameter in a response',
     offers: [`${name}; client_max_window_bits`],
     demand: () => null,
   },

@@ -39,7 +39,7 @@ const masking: Case[] = [
   })),
   ...[0, 0xffff_ffff, 0x0000_00ff, 0xff00_0000, 0x1234_5678].map((key): Case => ({
     id: `5.3-key-${key.toString(16).padStart(8, "0")}`,
-    must: '"Octet i of the transformed data is the XOR of octet i of the original data with octet at index i modulo 4"',
+    must: '"Octet i of the transformed data … is the XOR of octet i of the original data … with octet at index i modulo 4"',
     what: `messages of 0 to 9 bytes with the key ${key.toString(16).padStart(8, "0")}`,
     steps: Array.from({ length: 10 }, (_, size) => Buffer.from("0123456789").subarray(0, size)).flatMap(
       (payload): Step[] => [send(frame(op.binary, payload, { key })), sees(binary(payload))],

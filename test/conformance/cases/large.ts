@@ -43,7 +43,7 @@ const bytes = Buffer.alloc(mebibyte, 0xfe);
 const chopped: Case[] = [64, 128, 256, 512, 1024, 2048].flatMap((piece): Case[] =>
   [true, false].map((isText) => ({
     id: `6.2-chopped-${isText ? "text" : "binary"}-${piece}`,
-    must: '"the incoming data MUST be parsed as WebSocket frames": however TCP cuts it',
+    must: '"Incoming data MUST be parsed as WebSocket frames": however TCP cuts it',
     what: `a ${isText ? "text" : "binary"} message of 1 MiB, written in pieces of ${piece} bytes`,
     steps: [
       { kind: "send", bytes: () => frame(isText ? op.text : op.binary, isText ? stars : bytes) },

@@ -150,7 +150,7 @@ const connection421 = table(
 
 const key421 = table(
   "4.2.1",
-  '"A |Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in length"',
+  '"A |Sec-WebSocket-Key| header field with a base64-encoded … value that, when decoded, is 16 bytes in length"',
   [
     keyRow("key-missing", "no key", null),
     keyRow("key-empty", "an empty key", ""),
