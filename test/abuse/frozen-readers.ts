@@ -54,10 +54,13 @@ async function openSwarm(topic: string, connections: number, more: readonly stri
   return program;
 }
 
+function ms(us: number): string {
+  return (us / 1000).toFixed(1);
+}
+
 async function measure(phase: string, program: Program): Promise<SwarmResult> {
   program.say("go");
   const result = swarmResult(await program.line(/^\{"event":"result".*$/u, (seconds + 30) * 1000));
-  const ms = (us: number): string => (us / 1000).toFixed(1);
   console.log(
     `${phase}: ${result.messages} deliveries to ${result.open}, p50 ${ms(result.p50Us)} ms, p99 ${ms(result.p99Us)} ms, ${result.missing} missing`,
   );

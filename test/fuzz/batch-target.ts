@@ -71,11 +71,11 @@ function twinOf(bytes: Buffer): TwinLine[] {
   return pieces
     .map((piece, index) => ({ line: index + 1, source: Buffer.from(piece, "latin1") }))
     .filter(({ source }) => !/^[ \t\r]*$/u.test(source.toString("latin1")))
-    .map(({ line, source }) => ({ line, ...messageOf(source) }));
+    .map(({ line, source }) => messageOf(line, source));
 }
 
-function messageOf(source: Buffer): Omit<TwinLine, "line"> {
-  const refused = { topic: null, data: null };
+function messageOf(line: number, source: Buffer): TwinLine {
+  const refused = { line, topic: null, data: null };
   if (!isUtf8(source)) return refused;
   let value: unknown;
   try {
@@ -88,7 +88,7 @@ function messageOf(source: Buffer): Omit<TwinLine, "line"> {
   const topic = members.get("topic");
   if (members.size !== 2 || !members.has("data") || typeof topic !== "string") return refused;
   const data = members.get("data");
-  return { topic, data };
+  return { line, topic, data };
 }
 
 function backendInto(published: string[]): HttpBackend {
