@@ -21,6 +21,8 @@ export const refusalReasons = [
   "unexpected_body",
   "origin",
   "not_found",
+  "bad_topic",
+  "unknown_topic",
   "head_timeout",
   "head_too_large",
   "pipelined",

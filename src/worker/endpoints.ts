@@ -230,8 +230,8 @@ function readTopic(services: SessionServices, name: string): RuledTopic | Refusa
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     return error.code === "unknown_topic"
-      ? refusal(404, "not_found", error.message)
-      : refusal(400, "bad_target", error.message);
+      ? refusal(404, "unknown_topic", error.message)
+      : refusal(400, "bad_topic", error.message);
   }
 }
 
