@@ -108,6 +108,12 @@ export interface BrokerCounters {
   reconnects: number;
 }
 
+/**
+ * How long a publish may take, from the call to the error, repetitions and redirections included. The promise is a 503
+ * within 2 s of the request: the rest is for the request's way in, a late timer and the answer's way out.
+ */
+export const publishTimeoutMs = 1800;
+
 export interface Broker {
   readonly counters: BrokerCounters;
   /** Connects. Resolves when the first attempt ended, well or not: a broker that is away is a status, not an error. */
@@ -122,7 +128,7 @@ export interface Broker {
   open(topic: BrokerTopic): void;
   /** Wants them no longer. No call for the topic follows, not even a pending `onOpened`. */
   close(topic: string): void;
-  /** @throws BrokerError when it cannot be stored within 2 s. Resolves to null on a live-only topic. */
+  /** @throws BrokerError when it cannot be stored within `publishTimeoutMs`. Resolves to null on a live-only topic. */
   publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null>;
   /**
    * Reads the log: after `since`, oldest first, at most `limit` entries; without `since` the newest `limit` entries.

@@ -20,7 +20,7 @@ export interface RedisBrokerOptions {
   readonly messageBytesMax: number;
 }
 
-/** Longest wait for an answer of Redis, and for a publish to be stored (PRODUCT.md: 503 after that). */
+/** Longest wait for an answer of Redis. */
 export const commandTimeoutMs = 2000;
 
 /**

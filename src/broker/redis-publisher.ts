@@ -1,14 +1,13 @@
 /**
  * Publishing to Redis: stored with history by `tape_publish`, or handed on by PUBLISH. With history a call whose
- * answer was lost is repeated with the same idempotency key, within 2 s of the first; a live-only message is sent
+ * answer was lost is repeated with the same idempotency key, within `publishTimeoutMs`; a live-only message is sent
  * once, since a second PUBLISH would be a second message.
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { BrokerError, invariant } from "../base/errors.ts";
-import type { BrokerTopic, Position, PublishOptions } from "./broker.ts";
+import { publishTimeoutMs, type BrokerTopic, type Position, type PublishOptions } from "./broker.ts";
 import { encodeEnvelope, isOrigin } from "./bus-envelope.ts";
-import { commandTimeoutMs } from "./redis-address.ts";
 import { asBuffer, callPublish, ensureLibrary, failureOf, sendAsking } from "./redis-functions.ts";
 
 /** broker.ts, guarantee 5. */
@@ -62,7 +61,7 @@ export class RedisPublisher {
     this.#routeOf = routeOf;
   }
 
-  /** @throws BrokerError when it is not known to be stored (handed on) within 2 s. */
+  /** @throws BrokerError when it is not known to be stored (handed on) within `publishTimeoutMs`. */
   async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
     const origin = options.origin ?? null;
     invariant(origin === null || isOrigin(origin), "the origin of a publication is a connection id");
@@ -83,7 +82,7 @@ export class RedisPublisher {
 
   async #handOn(name: string, data: Uint8Array, origin: string | null): Promise<null> {
     const route = this.#routeOf(name);
-    const deadlineMs = performance.now() + commandTimeoutMs;
+    const deadlineMs = performance.now() + publishTimeoutMs;
     for (let redirectCount = 0; ; redirectCount++) {
       const client = await route.link.whenUp(deadlineMs - performance.now());
       if (client === null) throw route.link.error();
@@ -108,7 +107,7 @@ export class RedisPublisher {
   ): Promise<Position> {
     const route = this.#routeOf(topic.name);
     const { link, prefix } = route;
-    const deadlineMs = performance.now() + commandTimeoutMs;
+    const deadlineMs = performance.now() + publishTimeoutMs;
     const log = `${prefix}log:${topic.name}`;
     const ownKey = `${prefix}idem:${topic.name}:${this.#keyName(idempotencyKey)}`;
     const message = {
@@ -213,7 +212,7 @@ function giveUpOn(link: CommandLink, client: Redis, error: unknown): BrokerError
   const failure = failureOf(error);
   if (failure === "timeout") {
     link.giveUp(client, "Redis does not answer");
-    return new BrokerError("Redis did not answer within 2 s", true, error);
+    return new BrokerError("Redis did not answer in time", true, error);
   }
   if (failure === "replica") {
     link.giveUp(client, "this Redis became a replica");
