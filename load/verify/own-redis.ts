@@ -41,8 +41,9 @@ export class OwnRedis {
 
   /** Starts it with what it had. Resolves when it answers. */
   async up(): Promise<void> {
-    // What was answered is in the file's pages before the answer: a killed process loses none of it.
-    const keeping = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""];
+    // What was answered is in the file before the answer. With `everysec` a write may be put off for two seconds while
+    // an fsync is under way, and a killed process loses what it has answered meanwhile.
+    const keeping = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
     const child = spawn(
       "redis-server",
       ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder, ...keeping],
@@ -52,10 +53,13 @@ export class OwnRedis {
     child.once("error", (error) => (problem = error.message));
     this.#child = child;
     const deadlineMs = performance.now() + startTimeoutMs;
-    while (!(await this.#answers())) {
+    while (!(await this.#answers(child))) {
       if (problem === "" && child.exitCode === null && performance.now() < deadlineMs) continue;
       const why = problem === "" ? `exit code ${child.exitCode}` : problem;
-      throw new CliError(exitCode.unavailable, `redis-server 7 or newer on the PATH is needed (${why})`);
+      throw new CliError(
+        exitCode.unavailable,
+        `redis-server 7 or newer on the PATH and port ${this.port} are needed (${why})`,
+      );
     }
   }
 
@@ -96,12 +100,16 @@ export class OwnRedis {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #answers(): Promise<boolean> {
+  /** While it was away its port was free: whoever answers there now may be another one, with data of its own. */
+  async #answers(child: ChildProcess): Promise<boolean> {
     try {
-      return (await this.ask((redis) => redis.ping())) === "PONG";
+      const info = await this.ask((redis) => redis.info("server"));
+      const pid = Number(/^process_id:(\d+)/mu.exec(info)?.[1]);
+      if (pid === child.pid) return true;
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, 30));
-      return false;
+      // Not yet.
     }
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    return false;
   }
 }

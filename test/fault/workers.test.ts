@@ -2,11 +2,13 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { onBothWorkers } from "../e2e/both-workers.ts";
+import type { WorkerList } from "../../src/primary/worker-list.ts";
 import { get, publish } from "../e2e/http.ts";
 import { Peer } from "../e2e/peer.ts";
 import { isAlive } from "../e2e/run.ts";
 import { Server } from "../e2e/server.ts";
-import { until } from "../e2e/until.ts";
+import { delay, until } from "../e2e/until.ts";
+import { freePort } from "../setup/redis-server.ts";
 
 const preload = fileURLToPath(new URL("fixtures/throw-on-signal.mjs", import.meta.url));
 
@@ -123,4 +125,70 @@ describe("workers that are killed as soon as they listen", () => {
     });
     expect(await server.stop()).toEqual({ code: 0, signal: null });
   });
+});
+
+describe("a worker that dies while it is being replaced", () => {
+  const rounds = 3;
+
+  /** Asks for new workers. @returns the old ones, and the first replacement as it starts. */
+  async function replacing(server: Server): Promise<{ old: number[]; next: number }> {
+    const old = server.workerPids();
+    server.process.signal("SIGHUP");
+    await until("the replacement to start", () => server.workerPids().length === 3);
+    return { old, next: server.workerPids().find((pid) => !old.includes(pid)) ?? 0 };
+  }
+
+  /** How often a new connection is served, of ten. */
+  async function served(server: Server): Promise<number> {
+    const peers = await Promise.all(Array.from({ length: 10 }, () => Peer.native(server.ws)));
+    await Promise.all(peers.map((peer) => peer.subscribe("chat.a")));
+    await Promise.all(peers.map((peer) => peer.close()));
+    return peers.length;
+  }
+
+  // The old one's restart was due before its replacement listened, and both stayed: three workers for two places.
+  it("leaves as many workers as there were, on the same port", { timeout: 90_000 }, async () => {
+    await using server = await Server.start({ sets: { "listen.port": await freePort() } });
+    for (let round = 0; round < rounds; round++) {
+      const { items } = JSON.parse((await get(`${server.admin}/workers`)).text) as WorkerList;
+      const replacedFirst = items.find(({ worker }) => worker === 0)?.pid ?? 0;
+      const { old } = await replacing(server);
+      expect(old).toContain(replacedFirst);
+      process.kill(replacedFirst, "SIGKILL");
+      await until("the server to notice", () => delaysMs(server).length > round);
+      await until("both to be new", () => {
+        const pids = server.workerPids();
+        return pids.length === 2 && !pids.some((pid) => old.includes(pid));
+      });
+      // Longer than a restart that was still due would take.
+      await delay(500);
+      expect(server.workerPids()).toHaveLength(2);
+      expect((await get(`${server.admin}/readyz`)).status).toBe(200);
+      expect(await served(server)).toBe(10);
+    }
+    expect(server.process.stdout).not.toMatch(/EADDRINUSE/u);
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  it(
+    "the old one stays when the new one dies, and the next SIGHUP replaces both",
+    { timeout: 60_000 },
+    async () => {
+      await using server = await Server.start({ sets: { "listen.port": await freePort() } });
+      const { old, next } = await replacing(server);
+      process.kill(next, "SIGKILL");
+      await until("the server to say so", () =>
+        /worker not replaced; the old one stays/u.test(server.process.stdout),
+      );
+      expect(server.workerPids().toSorted()).toEqual(old.toSorted());
+      expect(await served(server)).toBe(10);
+      server.process.signal("SIGHUP");
+      await until("both to be new", () => {
+        const pids = server.workerPids();
+        return pids.length === 2 && !pids.some((pid) => old.includes(pid));
+      });
+      expect(await served(server)).toBe(10);
+      expect(await server.stop()).toEqual({ code: 0, signal: null });
+    },
+  );
 });
