@@ -60,7 +60,10 @@ export async function measureNeighbours(
   onFigures: (figures: NeighboursFigures) => void,
 ): Promise<NeighboursFigures[]> {
   const server = await OwnServer.start(["workers=1", "limits.handshakesPerSecMax=null", ...plan.settings]);
-  const swarm = await Swarm.start(1);
+  const swarm = await Swarm.start(1).catch(async (error: unknown) => {
+    await server.stop();
+    throw error;
+  });
   const runId = randomBytes(4).toString("hex");
   const topics = numberedTopics("trade", "every", runId, plan.topics);
   const books = new AcceptedBooks(topics.length);
