@@ -47,6 +47,8 @@ function colour(name) {
         grid: { stroke: colour("--line"), width: 1 },
         ticks: { stroke: colour("--line"), width: 1 },
       };
+      /* On an axis there is no room for 1,000,000. */
+      const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 2 });
       const number = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
       return new uPlot(
         {
@@ -58,7 +60,7 @@ function colour(name) {
           },
           axes: [
             { ...axis, values: (_chart, ticks) => ticks.map((tick) => `${tick} s`) },
-            { ...axis, size: 62, values: (_chart, ticks) => ticks.map((tick) => number.format(tick)) },
+            { ...axis, size: 62, values: (_chart, ticks) => ticks.map((tick) => short.format(tick)) },
           ],
           series: [
             { label: "second", value: (_chart, value) => (value === null ? "–" : `${value} s`) },
