@@ -25,6 +25,8 @@ export class Timeline {
   readonly #latency = new Latency();
   readonly #opening = new Latency();
   readonly #timer: NodeJS.Timeout;
+  /** The server's memory when it began, MiB; null when it is not known. */
+  readonly residentMibBefore: number | null;
   #lastCpuSec: number;
   #lastMs = this.#startMs;
   #taking: Promise<void> | null = null;
@@ -36,6 +38,7 @@ export class Timeline {
     this.#sampler = sampler;
     this.#onSecond = onSecond;
     this.#lastCpuSec = sampler?.cpuSec() ?? 0;
+    this.residentMibBefore = sampler?.residentMib() ?? null;
     // A second that takes longer than one, because the machine is busy, swallows the next.
     this.#timer = setInterval(() => {
       this.#taking ??= this.#take().finally(() => (this.#taking = null));

@@ -45,7 +45,8 @@ function openingFigures({ timeline }: Running, connections: number): Figure[] {
   const { p50, p99, max } = timeline.opening.summary();
   const open = timeline.plots().find(({ title }) => title === "Connections")?.lines[0]?.values ?? [];
   const fullAt = timeline.atSeconds[open.findIndex((count) => count === connections)] ?? null;
-  const memory = timeline.residentMibs;
+  const before = timeline.residentMibBefore;
+  const after = timeline.residentMibs.at(-1);
   return [
     msFigure("subscribed-p50", "connect to subscribed p50", p50),
     msFigure("subscribed-p99", "connect to subscribed p99", p99),
@@ -54,7 +55,7 @@ function openingFigures({ timeline }: Running, connections: number): Figure[] {
     {
       name: "memory-per-connection",
       label: "server memory for each connection",
-      value: memory.length < 2 ? null : (((memory.at(-1) ?? 0) - (memory[0] ?? 0)) * 1024) / connections,
+      value: before === null || after === undefined ? null : ((after - before) * 1024) / connections,
       unit: "KiB",
       better: null,
     },
