@@ -1,6 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,19 +8,21 @@ import { parse } from "yaml";
 
 import { get, publish } from "../e2e/http.ts";
 import { Peer } from "../e2e/peer.ts";
-import { cli, Running } from "../e2e/run.ts";
+import { cli, root, Running } from "../e2e/run.ts";
 import { Server } from "../e2e/server.ts";
 import { until } from "../e2e/until.ts";
+import { freePort } from "../setup/redis-server.ts";
 import { handshake, RawClient } from "./raw-client.ts";
 
 // docker-compose.yml without an engine: its own commands, environment and mounts as plain processes on loopback. Only
 // names of other services become addresses, and ports become free ones.
 
-const top = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "tapecast-compose-"));
 const key = "a-publish-key-of-this-test";
 
 interface Service {
+  /** `./source:/target[:ro]`, or a named volume. */
+  readonly volumes?: readonly string[];
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -31,7 +32,7 @@ interface Networked {
 }
 
 const { services }: { services: Record<string, Service> & { nginx: Networked } } = parse(
-  readFileSync(`${top}docker-compose.yml`, "utf8"),
+  readFileSync(`${root}docker-compose.yml`, "utf8"),
   { merge: true },
 );
 
@@ -43,6 +44,7 @@ let nginx: Running | undefined;
 let nginxUrl = "";
 const servers = new Map<string, Server>();
 let replay: Running | undefined;
+let prometheus: Running | undefined;
 
 beforeAll(async () => {
   const [program = "", ...args] = services["redis"]?.command ?? [];
@@ -54,11 +56,12 @@ beforeAll(async () => {
   );
   for (const name of ["server", "server-2"]) servers.set(name, await startServer(name));
   nginxUrl = await startNginx();
-  replay = new Running(process.execPath, [cli, ...commandOf("replay")], { cwd: top });
+  replay = new Running(process.execPath, [cli, ...commandOf("replay")], { cwd: root });
 }, 90_000);
 
 afterAll(async () => {
   await replay?.kill();
+  await prometheus?.kill();
   await nginx?.kill();
   for (const server of servers.values()) await server[Symbol.asyncDispose]();
   redis.kill("SIGKILL");
@@ -72,7 +75,7 @@ describe("docker-compose.yml without an engine", () => {
       const args = profiles.flatMap((profile) => ["--profile", profile]);
       const { status, stderr } = spawnSync("docker-compose", [
         "-f",
-        `${top}docker-compose.yml`,
+        `${root}docker-compose.yml`,
         ...args,
         "config",
         "-q",
@@ -84,6 +87,59 @@ describe("docker-compose.yml without an engine", () => {
   it("both servers are ready, and their health checks say so", async () => {
     for (const server of servers.values()) {
       await until("readiness", async () => (await get(`${server.admin}/readyz`)).status === 200);
+    }
+  });
+
+  it("Prometheus, with what is mounted for it, scrapes both servers and knows every rule", async () => {
+    const port = await freePort();
+    const top = mount("prometheus");
+    const file = join(top, "/etc/prometheus/prometheus.yml");
+    const config = parse(readFileSync(file, "utf8"));
+    expect(config.scrape_configs[0].static_configs[0].targets).toEqual(["server:9464"]);
+    expect(config.scrape_configs[0].dns_sd_configs[0]).toMatchObject({ names: ["server-2"], port: 9464 });
+    const targets = [...servers.values()].map(({ admin }) => new URL(admin).host);
+    config.scrape_configs[0].static_configs[0].targets = targets;
+    // Names are the engine's to resolve.
+    delete config.scrape_configs[0].dns_sd_configs;
+    writeFileSync(file, JSON.stringify(config));
+    // The image's own command (prometheus/prometheus, Dockerfile).
+    prometheus = new Running("prometheus", [
+      `--config.file=${file}`,
+      `--storage.tsdb.path=${join(top, "/prometheus")}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ]);
+    const url = `http://127.0.0.1:${port}`;
+    await until(
+      "its health check",
+      async () => (await get(`${url}/-/ready`).catch(() => null))?.status === 200,
+    );
+    await until("both targets", async () => {
+      const { data } = JSON.parse((await get(`${url}/api/v1/targets`)).text);
+      const up = data.activeTargets.filter(({ health }: { health: string }) => health === "up");
+      return up.length === targets.length;
+    });
+    const { data } = JSON.parse((await get(`${url}/api/v1/rules`)).text);
+    const written = parse(readFileSync(join(top, "/etc/prometheus/prometheus-rules.yml"), "utf8"));
+    const names = (groups: { rules: { name?: string; alert?: string }[] }[]): (string | undefined)[] =>
+      groups.flatMap(({ rules }) => rules.map(({ name, alert }) => name ?? alert));
+    expect(names(data.groups)).toEqual(names(written.groups));
+  }, 30_000);
+
+  it("Grafana is given dashboards where it looks for them, and the source that they ask", () => {
+    const top = mount("grafana");
+    const [provider] = read(top, "/etc/grafana/provisioning/dashboards", "providers");
+    const [source] = read(top, "/etc/grafana/provisioning/datasources", "datasources");
+    expect(source).toMatchObject({ type: "prometheus", url: "http://prometheus:9090" });
+    const home = services["grafana"]?.environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] ?? "";
+    const files = readdirSync(join(top, provider.options.path));
+    expect(files).toHaveLength(3);
+    expect(files.map((file) => join(provider.options.path, file))).toContain(home);
+    for (const file of files) {
+      const dashboard = JSON.parse(readFileSync(join(top, provider.options.path, file), "utf8"));
+      const uids = dashboard.panels.flatMap((panel: { datasource?: { uid: string } }) =>
+        panel.datasource === undefined ? [] : [panel.datasource.uid],
+      );
+      expect(new Set(uids), file).toEqual(new Set([source.uid]));
     }
   });
 
@@ -138,6 +194,22 @@ describe("docker-compose.yml without an engine", () => {
   });
 });
 
+/** The files that a service is given, below a folder that stands for its root. */
+function mount(name: string): string {
+  const top = join(folder, name);
+  for (const volume of services[name]?.volumes ?? []) {
+    const [source = "", target = ""] = volume.split(":");
+    if (source.startsWith("./")) cpSync(join(root, source), join(top, target), { recursive: true });
+  }
+  return top;
+}
+
+/** A list in the one YAML file of a folder. */
+function read(top: string, path: string, key: string): Record<string, any>[] {
+  const [file = ""] = readdirSync(join(top, path));
+  return parse(readFileSync(join(top, path, file), "utf8"))[key];
+}
+
 function commandOf(name: string): string[] {
   return (services[name]?.command ?? []).map((word) => onLoopback(word));
 }
@@ -158,12 +230,12 @@ function startServer(name: string): Promise<Server> {
     TAPECAST_ADMIN__PORT: "0",
     TAPECAST_SHUTDOWN__DRAIN_TIMEOUT_MS: "3000",
   };
-  return Server.attach(new Running(process.execPath, [cli, ...commandOf(name)], { cwd: top, env }));
+  return Server.attach(new Running(process.execPath, [cli, ...commandOf(name)], { cwd: root, env }));
 }
 
 async function startNginx(): Promise<string> {
   const port = await freePort();
-  const config = readFileSync(`${top}config/nginx.conf`, "utf8")
+  const config = readFileSync(`${root}config/nginx.conf`, "utf8")
     .replace("listen 8080 ", `listen 127.0.0.1:${port} `)
     .replace("server server:8080", `server 127.0.0.1:${servers.get("server")?.port}`)
     .replace("server server-2:8080", `server 127.0.0.1:${servers.get("server-2")?.port}`)
@@ -212,13 +284,4 @@ async function addressesOf(endpoint: string): Promise<string[]> {
     addresses.push(...items.filter((item) => item.endpoint === endpoint).map((item) => item.address));
   }
   return addresses;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
 }

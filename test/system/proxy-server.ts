@@ -1,10 +1,10 @@
 /** A real nginx or haproxy in front of a server, set up as docs/SECURITY.md says; it lets nobody publish. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Running } from "../e2e/run.ts";
 import { until } from "../e2e/until.ts";
+import { freePort } from "../setup/redis-server.ts";
 import { clientAt } from "./raw-client.ts";
 
 export type ProxyKind = "nginx" | "haproxy";
@@ -109,12 +109,4 @@ frontend in
 backend tapecast
   server one 127.0.0.1:${backendPort}
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
