@@ -22,6 +22,8 @@ const zonePattern = /^([^%]*)%[A-Za-z0-9._-]{1,32}$/;
 
 /** The address in one spelling (IPv4 dotted, IPv6 as RFC 5952 writes it), or null when `text` is none. */
 export function canonicalAddress(text: string): string | null {
+  const dotted = plainIpv4(text);
+  if (dotted !== null) return dotted;
   const groups = parse(text);
   return groups === null ? null : textOf(groups);
 }
@@ -31,6 +33,8 @@ export function canonicalAddress(text: string): string | null {
  * at least that many (RFC 6177 §2). Any other text stands for itself.
  */
 export function limitKeyOf(address: string): string {
+  const dotted = plainIpv4(address);
+  if (dotted !== null) return dotted;
   const groups = parse(address);
   if (groups === null) return address;
   return isIpv4(groups) ? textOf(groups) : `${groups.slice(0, 4).map(hex).join(":")}::/64`;
@@ -107,6 +111,15 @@ function isWithin(address: Groups, { groups, bits }: Range): boolean {
 function maskOf(bits: number, groupIndex: number): number {
   const covered = Math.min(groupBits, Math.max(0, bits - groupIndex * groupBits));
   return (0xffff << (groupBits - covered)) & 0xffff;
+}
+
+/**
+ * The address of nearly every socket, without a group being made of it: IPv4, as such or as a socket of both families
+ * has it. Null for everything else.
+ */
+function plainIpv4(text: string): string | null {
+  const dotted = text.startsWith("::ffff:") ? text.slice(7) : text;
+  return ipv4Pattern.test(dotted) ? dotted : null;
 }
 
 function parse(text: string): Groups | null {

@@ -7,7 +7,7 @@
  */
 import { createServer, connect, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { releaseSocket } from "./socket-owner.ts";
+import { disownSocket } from "./socket-owner.ts";
 import type { Transport, TransportOwner } from "./transport.ts";
 
 /** libuv's error number for the end of a stream. */
@@ -93,7 +93,7 @@ export class HandleTransport implements Transport {
     if (inside === null || socket instanceof TLSSocket || socket.isPaused()) return null;
     const handle = handleOf(socket);
     if (handle === null || socket.writableLength > 0 || socket.readableLength > 0) return null;
-    releaseSocket(socket);
+    disownSocket(socket);
     const transport = new HandleTransport(handle, owner);
     Reflect.set(socket, "_handle", null);
     handle[inside.ownerSymbol] = transport;

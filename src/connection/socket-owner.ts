@@ -20,7 +20,7 @@ const owner = Symbol("owner");
 
 declare module "node:net" {
   interface Socket {
-    [owner]?: SocketOwner;
+    [owner]?: SocketOwner | undefined;
   }
 }
 
@@ -42,6 +42,14 @@ export function releaseSocket(socket: Socket): void {
   socket.off("end", onEnd);
   socket.off("close", onClose);
   socket.off("error", onError);
+}
+
+/**
+ * Takes the owner's events off a socket that is of no use any more. The listeners stay, and find nobody: taking four
+ * off costs as much as reading a head.
+ */
+export function disownSocket(socket: Socket): void {
+  socket[owner] = undefined;
 }
 
 function onData(this: Socket, chunk: Buffer): void {

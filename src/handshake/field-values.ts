@@ -36,7 +36,9 @@ export function listElements(value: string): string[] {
 
 /** Whether a list contains a token, whatever its case. `token` in lower case. */
 export function listContains(value: string, token: string): boolean {
-  return listElements(value).some((element) => element.toLowerCase() === token);
+  return (
+    value.toLowerCase() === token || listElements(value).some((element) => element.toLowerCase() === token)
+  );
 }
 
 /**

@@ -80,7 +80,8 @@ export class FrontDoorLimits {
    */
   admit(openConnections: number, address: string): Refusal | null {
     const nowMs = this.#clock.nowMs();
-    if (address !== "" && !this.#handshakesByAddress.take(limitKeyOf(address), 1, nowMs)) {
+    const isByAddress = this.#options.handshakesPerAddressPerSecMax !== null && address !== "";
+    if (isByAddress && !this.#handshakesByAddress.take(limitKeyOf(address), 1, nowMs)) {
       limitCounters.hit("handshakesPerAddressPerSecMax");
       return retrySlower;
     }
