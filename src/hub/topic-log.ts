@@ -73,8 +73,6 @@ export class TopicLog {
   readonly prefix: ByteString;
   readonly #ring: Entry[] = [];
   readonly #ringMax: number;
-  /** Whether the ring is only for those who lag: nobody else may ask for what an `every` topic without history had. */
-  readonly #isForLagging: boolean;
   /** Memberships that lag and have this topic. */
   #lagging = 0;
   /** Place of the oldest entry once the ring is full. */
@@ -85,7 +83,6 @@ export class TopicLog {
     this.hash = Math.floor(random() * 0x1_0000_0000);
     this.sampler = topic.delivery === "sample" ? new Sampler(topic.samplePerSecMax, random) : null;
     this.#ringMax = topic.delivery === "latest" ? 1 : ringMessagesMax;
-    this.#isForLagging = topic.delivery === "every" && topic.history === null;
     this.prefix = toByteString(Buffer.from(`{"topic":${JSON.stringify(topic.name)}`));
   }
 
@@ -103,7 +100,10 @@ export class TopicLog {
    * for seconds, each publication is copied by the collector twice (docs/adr/0006-kept-by-demand.md).
    */
   keep(entry: Entry): void {
-    if (this.#isForLagging && this.#lagging === 0) return;
+    if (this.#lagging > 0 || this.#isForAll(entry)) this.#push(entry);
+  }
+
+  #push(entry: Entry): void {
     if (this.#ring.length < this.#ringMax) {
       this.#ring.push(entry);
       return;
@@ -119,22 +119,37 @@ export class TopicLog {
    */
   beginLag(owed: readonly Entry[]): void {
     this.#lagging += 1;
-    if (!this.#isForLagging || owed.length === 0) return;
+    const unkept = owed.filter((entry) => entry.order > this.evictedOrder && !this.#isForAll(entry));
+    if (unkept.length === 0) return;
     // Another audience, flushed later than this one, may have put newer ones here already, or the same.
-    const oldestKept = this.#ring.length === 0 ? Number.POSITIVE_INFINITY : this.#at(0).order;
-    const older = owed.filter(({ order }) => order < oldestKept);
-    if (older.length === 0) return;
-    const all = [...older, ...this.#ring.slice(this.#oldest), ...this.#ring.slice(0, this.#oldest)];
-    this.#ring.length = 0;
-    this.#oldest = 0;
-    for (const entry of all) this.keep(entry);
+    const all = [...new Set([...this.#entries(), ...unkept])];
+    this.#refill(all.toSorted((left, right) => left.order - right.order));
   }
 
   endLag(): void {
     this.#lagging -= 1;
-    if (!this.#isForLagging || this.#lagging > 0) return;
+    if (this.#lagging > 0) return;
+    const kept = this.#entries();
+    const forAll = kept.filter((entry) => this.#isForAll(entry));
+    if (forAll.length < kept.length) this.#refill(forAll);
+  }
+
+  /**
+   * Whether others than those who lag may ask for an entry: who comes back asks for those that have a `seq`. Topics
+   * that are not `every` keep few.
+   */
+  #isForAll({ seq }: Entry): boolean {
+    return seq !== 0 || this.topic.delivery !== "every";
+  }
+
+  #entries(): Entry[] {
+    return [...this.#ring.slice(this.#oldest), ...this.#ring.slice(0, this.#oldest)];
+  }
+
+  #refill(entries: readonly Entry[]): void {
     this.#ring.length = 0;
     this.#oldest = 0;
+    for (const entry of entries) this.#push(entry);
   }
 
   /** Forgets all entries: the log below began a new life. Whoever has not read them finds them evicted. */

@@ -135,6 +135,11 @@ export class HubWorld {
     return seq;
   }
 
+  /** Publishes `data` without a position, as a plain PUBLISH does. */
+  publishRaw(name: string, data: string): void {
+    this.hub.publish(name, 0, Buffer.from(data), null, this.nowMs);
+  }
+
   /** Moves time and gives the hub its turns until nothing is due. */
   go(elapsedMs = 0): void {
     this.nowMs += elapsedMs;

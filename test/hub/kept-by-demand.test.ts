@@ -2,9 +2,11 @@
 import { describe, expect, it } from "vitest";
 
 import type { HubTopic } from "../../src/hub/topic-log.ts";
-import { HubWorld, evenRandom, lostOf, numbersOf, wire, type Client } from "./hub-world.ts";
+import { HubWorld, chat, evenRandom, lostOf, numbersOf, wire, type Client } from "./hub-world.ts";
 
 const topics = [wire("wire.a"), wire("wire.b"), wire("wire.c")];
+/** With history: what has a `seq` is kept for those who come back, a plain PUBLISH is not. */
+const lobby = chat("chat.lobby");
 
 describe("what nobody may ask for again", () => {
   it("is not kept once it is flushed, and is from when a reader lags until none does", () => {
@@ -28,6 +30,50 @@ describe("what nobody may ask for again", () => {
     world.drain(client);
     expect(kept()).toBe(0);
     expect(numbersOf(client.sink)).toEqual([1, 2, 3, 4]);
+  });
+
+  it("is also what came without a seq to a topic with history", () => {
+    const world = new HubWorld();
+    const client = world.client();
+    world.subscribe(client, [lobby]);
+    const kept = (): string[] => {
+      const entries: Parameters<ReturnType<HubWorld["log"]>["entriesAfter"]>[1] = [];
+      world.log(lobby.name).entriesAfter(0, entries);
+      return entries.map(({ data }) => data.toString());
+    };
+    world.publishRaw(lobby.name, '"raw 1"');
+    world.publish(lobby.name);
+    world.go();
+    expect(kept()).toEqual(['{"n":1}']);
+    client.sink.isFull = true;
+    for (let count = 2; count < 4; count += 1) {
+      world.publishRaw(lobby.name, `"raw ${count}"`);
+      world.publish(lobby.name);
+      world.go();
+    }
+    expect(kept(), "in the order of their coming").toEqual([
+      '{"n":1}',
+      '"raw 2"',
+      '{"n":2}',
+      '"raw 3"',
+      '{"n":3}',
+    ]);
+    world.drain(client);
+    expect(client.sink.received.map(({ data }) => data)).toEqual([
+      "raw 1",
+      { n: 1 },
+      "raw 2",
+      { n: 2 },
+      "raw 3",
+      { n: 3 },
+    ]);
+    expect(kept()).toEqual(['{"n":1}', '{"n":2}', '{"n":3}']);
+    expect(
+      world
+        .log(lobby.name)
+        .recover(1)
+        ?.map(({ seq }) => seq),
+    ).toEqual([2, 3]);
   });
 
   it("ends also with a reader that leaves while it lags", () => {
@@ -100,6 +146,8 @@ function run(seed: number, keepsAll: boolean) {
     topics.slice(1),
     [topics[0]!],
     [topics[2]!],
+    [topics[1]!, lobby],
+    [lobby],
   ];
   const clients: Client[] = [];
   const all: Client[] = [];
@@ -117,11 +165,13 @@ function run(seed: number, keepsAll: boolean) {
     };
   };
   for (const set of sets) add(set);
-  if (keepsAll) for (const { name } of topics) world.log(name).beginLag([]);
+  if (keepsAll) for (const { name } of [...topics, lobby]) world.log(name).beginLag([]);
   let audiences = 0;
   for (let step = 0; step < 4000; step += 1) {
     const dice = random();
-    if (dice < 0.6) world.publish(pick(topics).name);
+    if (dice < 0.5) world.publish(pick(topics).name);
+    else if (dice < 0.55) world.publish(lobby.name);
+    else if (dice < 0.6) world.publishRaw(lobby.name, `{"n":${step}}`);
     else if (dice < 0.8) world.go(Math.floor(random() * 8));
     else if (dice < 0.93) {
       const client = pick(clients);
@@ -132,6 +182,11 @@ function run(seed: number, keepsAll: boolean) {
     } else if (dice < 0.96) world.hub.windowMs = pick([0, 5, 20]);
     else if (dice < 0.98 && clients.length < 12) add(pick(sets));
     else if (clients.length > 4) world.leave(clients.splice(Math.floor(random() * clients.length), 1)[0]!);
+    // As the session does: whoever missed something that is gone is closed.
+    for (const client of clients.filter(({ sink }) => sink.isClosedForGap)) {
+      world.leave(client);
+      clients.splice(clients.indexOf(client), 1);
+    }
     audiences = Math.max(audiences, world.hub.counters.audiences);
   }
   for (const client of clients) world.drain(client);

@@ -2,7 +2,6 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
@@ -205,7 +204,7 @@ function mount(name: string): string {
 }
 
 /** A list in the one YAML file of a folder. */
-function read(top: string, path: string, key: string): Record<string, any>[] {
+function read(top: string, path: string, key: string): [Record<string, any>] {
   const [file = ""] = readdirSync(join(top, path));
   return parse(readFileSync(join(top, path, file), "utf8"))[key];
 }
