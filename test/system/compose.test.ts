@@ -126,8 +126,12 @@ describe("docker-compose.yml without an engine", () => {
 
   it("Grafana is given dashboards where it looks for them, and the source that they ask", () => {
     const top = mount("grafana");
-    const [provider] = read(top, "/etc/grafana/provisioning/dashboards", "providers");
-    const [source] = read(top, "/etc/grafana/provisioning/datasources", "datasources");
+    const [provider] = read<{ options: { path: string } }>(
+      top,
+      "/etc/grafana/provisioning/dashboards",
+      "providers",
+    );
+    const [source] = read<{ uid: string }>(top, "/etc/grafana/provisioning/datasources", "datasources");
     expect(source).toMatchObject({ type: "prometheus", url: "http://prometheus:9090" });
     const home = services["grafana"]?.environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] ?? "";
     const files = readdirSync(join(top, provider.options.path));
@@ -204,7 +208,7 @@ function mount(name: string): string {
 }
 
 /** A list in the one YAML file of a folder. */
-function read(top: string, path: string, key: string): [Record<string, any>] {
+function read<Item>(top: string, path: string, key: string): [Item] {
   const [file = ""] = readdirSync(join(top, path));
   return parse(readFileSync(join(top, path, file), "utf8"))[key];
 }
