@@ -119,9 +119,7 @@ describe("docker-compose.yml without an engine", () => {
     });
     const { data } = JSON.parse((await get(`${url}/api/v1/rules`)).text);
     const written = parse(readFileSync(join(top, "/etc/prometheus/prometheus-rules.yml"), "utf8"));
-    const names = (groups: { rules: { name?: string; alert?: string }[] }[]): (string | undefined)[] =>
-      groups.flatMap(({ rules }) => rules.map(({ name, alert }) => name ?? alert));
-    expect(names(data.groups)).toEqual(names(written.groups));
+    expect(ruleNames(data.groups)).toEqual(ruleNames(written.groups));
   }, 30_000);
 
   it("Grafana is given dashboards where it looks for them, and the source that they ask", () => {
@@ -205,6 +203,10 @@ function mount(name: string): string {
     if (source.startsWith("./")) cpSync(join(root, source), join(top, target), { recursive: true });
   }
   return top;
+}
+
+function ruleNames(groups: readonly { rules: readonly { name?: string; alert?: string }[] }[]): unknown[] {
+  return groups.flatMap(({ rules }) => rules.map(({ name, alert }) => name ?? alert));
 }
 
 /** A list in the one YAML file of a folder. */
