@@ -123,6 +123,7 @@ export function ingestCases(build: BuiltModules): BenchCase[] {
       { seq, data, origin }: { seq: number; data: Uint8Array; origin: string | null },
     ): void => world.hub.publish(topic, seq, data, origin, world.nowMs),
     onGap: (): void => undefined,
+    onEpoch: (): void => undefined,
     onStatus: (): void => undefined,
   };
   const feeds = topics.map((topic) => {

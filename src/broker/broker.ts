@@ -90,6 +90,11 @@ export interface BrokerListener {
    * @param lostCount how many were missed; null when nobody can know (new epoch).
    */
   onGap(topic: string, position: Position, lostCount: number | null): void;
+  /**
+   * The log goes on in a new epoch, none missing: `seq` counts on. Positions of the epoch before say nothing beyond the
+   * last publication any more.
+   */
+  onEpoch(topic: string, epoch: string): void;
   /** The broker became reachable or stopped being so. */
   onStatus(status: BrokerStatus): void;
 }
@@ -106,6 +111,9 @@ export interface BrokerCounters {
   gapsRepaired: number;
   gapsUnrepaired: number;
   reconnects: number;
+  /** Answers MOVED and ASK of a Redis Cluster: a slot is elsewhere, or on its way. */
+  redirectsMoved: number;
+  redirectsAsk: number;
 }
 
 /**

@@ -13,5 +13,7 @@ export function newBrokerCounters(): BrokerCounters {
     gapsRepaired: 0,
     gapsUnrepaired: 0,
     reconnects: 0,
+    redirectsMoved: 0,
+    redirectsAsk: 0,
   };
 }

@@ -25,6 +25,7 @@ export function watchingForLoss(listener: BrokerListener, onLoss: () => void): B
       calledMs = nowMs;
       setImmediate(onLoss);
     },
+    onEpoch: (topic, epoch) => listener.onEpoch(topic, epoch),
     onStatus: (status) => listener.onStatus(status),
   };
 }

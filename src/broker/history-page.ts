@@ -11,12 +11,17 @@ export function historyPage(read: LogRead, since: Position | null): HistoryPage 
   return {
     position: read.position,
     entries,
-    complete: since === null || isComplete(read.position, entries, since),
+    complete: since === null || isComplete(read, entries, since),
   };
 }
 
-function isComplete(position: Position, entries: readonly Publication[], since: Position): boolean {
-  if (position.epoch !== since.epoch || position.seq < since.seq) return false;
+function isComplete(
+  { position, commonSeq }: LogRead,
+  entries: readonly Publication[],
+  since: Position,
+): boolean {
+  const isSameLog = position.epoch === since.epoch || (commonSeq ?? -1) >= since.seq;
+  if (!isSameLog || position.seq < since.seq) return false;
   if (entries.length === 0) return position.seq === since.seq;
   return entries.every((entry, index) => entry.seq === since.seq + 1 + index);
 }

@@ -2,6 +2,7 @@
  * Where Redis is and how we talk to it: from the configuration's `broker.redis` to the options of one ioredis client.
  * The options whose defaults would lose or repeat messages are set here, each with its reason.
  */
+import { isIP } from "node:net";
 import type { RedisOptions } from "ioredis";
 import { BrokerError } from "../base/errors.ts";
 
@@ -89,7 +90,7 @@ interface Address {
   readonly username?: string;
   readonly password?: string;
   readonly db?: number;
-  readonly tls?: { readonly servername: string };
+  readonly tls?: { readonly servername?: string };
 }
 
 function addressOf(text: string): Address {
@@ -108,6 +109,7 @@ function addressOf(text: string): Address {
     ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
     ...(Number.isNaN(db) ? {} : { db }),
-    ...(url.protocol === "rediss:" ? { tls: { servername: host } } : {}),
+    // RFC 6066 §3: no server name for an address.
+    ...(url.protocol === "rediss:" ? { tls: isIP(host) ? {} : { servername: host } } : {}),
   };
 }

@@ -71,7 +71,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
     this.#options = options;
     this.#address = maskedAddress(options);
     this.#log = log;
-    this.#topology = new ClusterTopology(options, this, log);
+    this.#topology = new ClusterTopology(options, this, this.counters, log);
     this.#publisher = new RedisPublisher((topic) => this.#route(this.#partitionOf(topic)));
   }
 

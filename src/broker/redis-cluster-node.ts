@@ -3,6 +3,7 @@
  * sends a message from the one to the other through a channel of a slot of this master.
  */
 import { randomBytes } from "node:crypto";
+import { isIP } from "node:net";
 import type { RedisOptions } from "ioredis";
 import type { Log } from "../base/log.ts";
 import { clientOptions, type RedisBrokerOptions } from "./redis-address.ts";
@@ -127,6 +128,7 @@ export function nodeOptions(options: RedisBrokerOptions, address: NodeAddress, n
     ...common,
     host: address.host,
     port: address.port,
-    ...(common.tls === undefined ? {} : { tls: { servername: address.host } }),
+    // RFC 6066 §3: no server name for an address.
+    ...(common.tls === undefined ? {} : { tls: isIP(address.host) ? {} : { servername: address.host } }),
   };
 }

@@ -5,6 +5,7 @@
 import { Redis } from "ioredis";
 import { BrokerError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import type { BrokerCounters } from "./broker.ts";
 import { clusterSeeds, commandTimeoutMs, type RedisBrokerOptions } from "./redis-address.ts";
 import { ClusterNode, type ClusterNodeListener, nodeOptions } from "./redis-cluster-node.ts";
 import {
@@ -41,6 +42,7 @@ export interface TopologyListener extends ClusterNodeListener {
 export class ClusterTopology {
   readonly #options: RedisBrokerOptions;
   readonly #listener: TopologyListener;
+  readonly #counters: BrokerCounters;
   readonly #log: Log;
   readonly #nodes = new Map<string, ClusterNode>();
   readonly #owners: (ClusterNode | null)[];
@@ -62,9 +64,11 @@ export class ClusterTopology {
   #stopped = false;
   readonly #waiters = new Set<() => void>();
 
-  constructor(options: RedisBrokerOptions, listener: TopologyListener, log: Log) {
+  /** @param counters its redirections are counted here. */
+  constructor(options: RedisBrokerOptions, listener: TopologyListener, counters: BrokerCounters, log: Log) {
     this.#options = options;
     this.#listener = listener;
+    this.#counters = counters;
     this.#log = log;
     this.#members = clusterSeeds(options);
     this.#owners = Array.from({ length: options.partitions }, () => null);
@@ -142,7 +146,11 @@ export class ClusterTopology {
     if (redirection === null) return null;
     const { kind, slot, address } = redirection;
     const node = this.#nodeAt(this.#aliases.get(addressText(address)) ?? address);
-    if (kind === "ask") return node;
+    if (kind === "ask") {
+      this.#counters.redirectsAsk++;
+      return node;
+    }
+    this.#counters.redirectsMoved++;
     this.refreshSoon();
     for (let partition = 0; partition < this.#slots.length; partition++) {
       if (this.#slots[partition] === slot) this.#setOwner(partition, node);

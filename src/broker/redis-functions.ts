@@ -85,7 +85,7 @@ export async function callRead(
   },
   messageBytesMax: number,
 ): Promise<LogRead> {
-  const since = part.since === null ? [] : [part.since.epoch, part.since.seq];
+  const since = part.since === null ? [] : [part.since.epoch, part.since.seq, 1];
   const reply = await client.callBuffer(
     "FCALL",
     "tape_read",
@@ -101,8 +101,11 @@ export async function callRead(
   const position = parsePosition(`${String(values[0])}-${String(values[1])}`);
   if (position === null)
     throw new Error("tape_read returned no position: is the name taken by another library?");
+  // A library of before version 4, under a user who may not load ours, does not say.
+  const isLinked = values.length % 3 === 0;
+  const commonSeq = isLinked ? Number(String(values[2])) : null;
   const entries: LogEntry[] = [];
-  for (let index = 2; index + 2 < values.length; index += 3) {
+  for (let index = isLinked ? 3 : 2; index + 2 < values.length; index += 3) {
     const data = values[index + 1];
     const origin = String(values[index + 2]);
     const isValid = Buffer.isBuffer(data) && data.length <= messageBytesMax && isJson(data);
@@ -113,7 +116,7 @@ export async function callRead(
       origin: origin === "" ? null : origin,
     });
   }
-  return { position, entries };
+  return { position, entries, commonSeq };
 }
 
 /** What an error of a command means for whoever sent it. */

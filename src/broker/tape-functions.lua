@@ -7,11 +7,17 @@
 -- was lost or has expired begins a new epoch by itself. An entry's fields are, in this order: t (ms since 1970),
 -- d (the JSON as published), and o (id of the publishing connection) if there is one.
 --
+-- A replica that becomes master may lack what its master answered last, and would give the same positions out again. So a
+-- log belongs to one life of a master (its replication ID, which every failover changes), and the first call in the next
+-- life begins a new epoch that goes on counting: <new epoch>-<seq + 1>. A consumer group without consumers keeps both
+-- inside the stream, where slots that move and failovers cannot part them: its name is the life, its last-delivered-id
+-- where the log stood when that life took it over. Up to there both epochs are the same log, behind it they are not.
+--
 -- Redis runs a function whole or not at all, and nothing else in between: storing and publishing are one step,
 -- and so are a position and the entries that belong to it.
 
 -- Servers of different versions share one Redis while they are replaced one by one: the newer library stays.
-local VERSION = 3
+local VERSION = 4
 
 local DEFAULT_SIZE = 300
 local DEFAULT_TTL_MS = 86400000
@@ -50,11 +56,90 @@ local function position(key)
   return nil, nil, redis.error_reply('ERR XINFO STREAM names no last-generated-id')
 end
 
--- Begins an epoch without an entry: the stream stands at `<epoch>-0`. Entries of an older epoch stay and are ignored.
+-- Begins an epoch without an entry: the stream stands at `<epoch>-0`, and what it had is gone.
 local function begin_epoch(key, epoch)
-  local id = epoch .. '-0'
-  redis.call('XADD', key, id, 't', '0')
-  redis.call('XDEL', key, id)
+  redis.call('XADD', key, 'MAXLEN', 0, epoch .. '-0', 't', '0')
+end
+
+local LIFE = 'life:'
+local LIFE_LOOKS_US = 10000
+local CONFIRMED_MAX = 20000
+
+-- This process as master, as far as it has looked. A process that was replica meanwhile cannot have looked 10 ms ago: a
+-- failover, a synchronization and another failover lie between.
+local life, life_is_first, life_looked_us = nil, false, 0
+-- Logs known to be of this life, by key, with their epoch.
+local confirmed, confirmed_count = {}, 0
+
+local function look_at_life(time)
+  local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if life and now_us >= life_looked_us and now_us - life_looked_us < LIFE_LOOKS_US then return end
+  local info = redis.call('INFO', 'replication')
+  local current = string.match(info, 'master_replid:(%x+)')
+  if current ~= life then confirmed, confirmed_count = {}, 0 end
+  life, life_looked_us = current, now_us
+  -- No predecessor: it was never promoted, so nobody else can have given out what it lacks.
+  life_is_first = string.match(info, 'master_replid2:(%x+)') == string.rep('0', 40)
+end
+
+local function confirm(key, epoch)
+  if confirmed_count >= CONFIRMED_MAX then confirmed, confirmed_count = {}, 0 end
+  if confirmed[key] == nil then confirmed_count = confirmed_count + 1 end
+  confirmed[key] = epoch
+end
+
+-- Of `key`: the life it belongs to, and where it stood when that life took it over, nil where it began in it.
+local function life_of(key)
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+    local name, id
+    for i = 1, #group, 2 do
+      if group[i] == 'name' then name = group[i + 1] end
+      if group[i] == 'last-delivered-id' then id = group[i + 1] end
+    end
+    if string.sub(name, 1, #LIFE) == LIFE then
+      local epoch, seq = string.match(id, '^(%d+)-(%d+)$')
+      return string.sub(name, #LIFE + 1), epoch, seq
+    end
+  end
+  return nil, nil, nil
+end
+
+-- The log belongs to this life from now on. `link` is where it stood before.
+local function take_over(key, former, link)
+  if former then redis.call('XGROUP', 'DESTROY', key, LIFE .. former) end
+  redis.call('XGROUP', 'CREATE', key, LIFE .. life, link)
+end
+
+-- Makes sure that the log, which stands at epoch-seq, is of this life. Returns its epoch.
+local function of_this_life(key, epoch, seq, time)
+  look_at_life(time)
+  if confirmed[key] == epoch then return epoch end
+  local former, link_epoch, link_seq = life_of(key)
+  if former ~= life then
+    -- A log without a life was made by an older library. A first life takes over what moved in with its slot or what
+    -- was read from disk: there it stands where whoever answered for it last left it.
+    if former == nil or life_is_first then
+      take_over(key, former, former and link_epoch .. '-' .. link_seq or '0-0')
+    else
+      local link = epoch .. '-' .. seq
+      -- Where the clock is behind, two lives after the same one must not choose the same number.
+      epoch = new_epoch(time, tonumber(epoch) + tonumber(string.sub(life, 1, 5), 16))
+      local id = epoch .. '-' .. seq
+      redis.call('XADD', key, id, 't', '0')
+      redis.call('XDEL', key, id)
+      take_over(key, former, link)
+    end
+  end
+  confirm(key, epoch)
+  return epoch
+end
+
+-- The log begins now, in this life.
+local function born(key, epoch, time)
+  look_at_life(time)
+  local former = life_of(key)
+  take_over(key, former, '0-0')
+  confirm(key, epoch)
 end
 
 -- Whether this server is a node of a cluster. Known after the first call: no library can ask while it is loaded.
@@ -111,8 +196,9 @@ local function tape_publish(keys, args)
   end
 
   local time = redis.call('TIME')
-  local epoch, _, problem = position(key)
+  local epoch, seq, problem = position(key)
   if problem then return problem end
+  if epoch then epoch = of_this_life(key, epoch, seq, time) end
   local id = (epoch or new_epoch(time)) .. (epoch and '-*' or '-1')
   local fields = { 't', now_ms(time), 'd', data }
   if origin ~= '' then
@@ -120,6 +206,7 @@ local function tape_publish(keys, args)
     fields[6] = origin
   end
   id = redis.call('XADD', key, 'MAXLEN', size < APPROXIMATE_FROM and '=' or '~', size, id, unpack(fields))
+  if not epoch then born(key, string.match(id, '^%d+'), time) end
 
   -- The log outlives its entries, or an idle topic would change its epoch for nothing. A publisher with a shorter
   -- TTL_MS shortens nobody's log (GT); on a key without expiry GT never sets one.
@@ -150,7 +237,7 @@ local function append(reply, entry, oldest_ms)
   reply[#reply + 1] = ours and fields[6] or ''
 end
 
--- FCALL tape_read 1 <prefix>log:<topic> KEEP_MS LIMIT TTL_MS WHO [EPOCH SEQ]
+-- FCALL tape_read 1 <prefix>log:<topic> KEEP_MS LIMIT TTL_MS WHO [EPOCH SEQ [LINKED]]
 -- Where the log stands and a part of it, in one step: { epoch, seq, seq, data, origin, seq, data, origin, ... },
 -- oldest first. A topic without a log gets one, so that its epoch is known before its first publication; it expires
 -- after KEEP_MS unless it is published to or touched. Entries older than TTL_MS are left out (0: none is). WHO:
@@ -160,6 +247,8 @@ end
 --   jump     the newest LIMIT entries, for a reader that stands at EPOCH-SEQ
 -- `repair` and `jump` come from a reader that has seen EPOCH-SEQ in this log. A log that knows less than its reader
 -- has lost data (a failover, a restored backup): a new epoch begins, or it would give the same numbers out twice.
+-- LINKED = 1: behind epoch and seq comes the last seq that EPOCH and the log's epoch have in common; -1 when EPOCH-SEQ is
+-- not of what they have in common, 9007199254740991 where both are the same. The entries after it then follow EPOCH-SEQ.
 local function tape_read(keys, args)
   local key, keep_ms, limit, ttl_ms, who = keys[1], tonumber(args[1]), args[2], tonumber(args[3]), args[4]
   local since_epoch, since_seq = tonumber(args[5]), tonumber(args[6])
@@ -170,26 +259,40 @@ local function tape_read(keys, args)
   if epoch == nil then
     epoch, seq = new_epoch(time, has_seen and since_epoch), '0'
     begin_epoch(key, epoch)
+    born(key, epoch, time)
     redis.call('PEXPIRE', key, keep_ms)
-  elseif has_seen then
-    local behind = tonumber(epoch) - since_epoch
+  else
+    epoch = of_this_life(key, epoch, seq, time)
+    local behind = has_seen and tonumber(epoch) - since_epoch or 1
     if behind < 0 or (behind == 0 and tonumber(seq) < since_seq) then
       epoch, seq = new_epoch(time, since_epoch), '0'
       begin_epoch(key, epoch)
+      born(key, epoch, time)
     end
   end
 
+  local common_seq = -1
+  if since_epoch == tonumber(epoch) then
+    if since_seq <= tonumber(seq) then common_seq = 9007199254740991 end
+  elseif since_epoch and args[7] == '1' then
+    local _, link_epoch, link_seq = life_of(key)
+    if link_epoch and tonumber(link_epoch) == since_epoch and since_seq <= tonumber(link_seq) then
+      common_seq = tonumber(link_seq)
+    end
+  end
+  local same_life = common_seq >= 0
+
   local reply = { epoch, seq }
+  if args[7] == '1' then reply[3] = string.format('%.0f', common_seq) end
   local oldest_ms = ttl_ms > 0 and tonumber(now_ms(time)) - ttl_ms or -1
-  local same_life = since_epoch == tonumber(epoch) and since_seq <= tonumber(seq)
   if who == 'repair' or (who == 'since' and same_life) then
-    local first = epoch .. '-' .. string.format('%.0f', same_life and since_seq + 1 or 1)
+    local first = same_life and args[5] .. '-' .. string.format('%.0f', since_seq + 1) or epoch .. '-1'
     for _, entry in ipairs(redis.call('XRANGE', key, first, '+', 'COUNT', limit)) do
       append(reply, entry, oldest_ms)
     end
     return reply
   end
-  local newest = redis.call('XREVRANGE', key, '+', epoch .. '-1', 'COUNT', limit)
+  local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', limit)
   for i = #newest, 1, -1 do append(reply, newest[i], oldest_ms) end
   return reply
 end

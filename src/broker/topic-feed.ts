@@ -22,8 +22,13 @@ export interface LogEntry {
 export interface LogRead {
   /** Where the log stands. */
   readonly position: Position;
-  /** Oldest first, all of the position's epoch. See `ReadRequest` for which. */
+  /** Oldest first. See `ReadRequest` for which. */
   readonly entries: readonly LogEntry[];
+  /**
+   * The last seq up to which the epoch that was asked for and the position's are the same log, below 0 when what was
+   * asked for is beyond. A log gets a new epoch that goes on counting when its Redis fails over. null: not known.
+   */
+  readonly commonSeq?: number | null;
 }
 
 /**
@@ -196,7 +201,7 @@ export class TopicFeed {
     const { position } = read;
     const last = read.entries.at(-1);
     const value = last !== undefined && last.seq === position.seq && last.data !== null ? last : null;
-    if (this.#isOtherLife(request, position)) {
+    if (!this.#goesOn(request, read)) {
       this.#gap(position.epoch, value === null ? position.seq : position.seq - 1, null);
     } else if (position.seq > this.#seq && value === null) {
       this.#gap(position.epoch, position.seq, position.seq - this.#seq);
@@ -208,7 +213,7 @@ export class TopicFeed {
     const { position, entries } = read;
     const unrepairedBefore = this.#counters.gapsUnrepaired;
     let deliveredCount = 0;
-    if (this.#isOtherLife(request, position)) {
+    if (!this.#goesOn(request, read)) {
       this.#gap(position.epoch, (entries[0]?.seq ?? position.seq + 1) - 1, null);
     }
     for (const entry of entries) {
@@ -227,9 +232,16 @@ export class TopicFeed {
       this.#counters.gapsRepaired++;
   }
 
-  /** Compared with where we stood when the read began: live messages may have overtaken its answer. */
-  #isOtherLife(request: ReadRequest, position: Position): boolean {
-    return position.epoch !== this.#epoch || position.seq < (request.since?.seq ?? 0);
+  /**
+   * Whether the log is the one that we know, perhaps in an epoch that is new and goes on where we stand. Compared with
+   * where we stood when the read began: live messages may have overtaken its answer.
+   */
+  #goesOn(request: ReadRequest, { position, commonSeq }: LogRead): boolean {
+    if (position.epoch === this.#epoch) return position.seq >= (request.since?.seq ?? 0);
+    if (request.since?.epoch !== this.#epoch || this.#seq > (commonSeq ?? -1)) return false;
+    this.#epoch = position.epoch;
+    if (!this.#closed) this.#listener.onEpoch(this.topic.name, position.epoch);
+    return true;
   }
 
   /**

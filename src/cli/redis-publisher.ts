@@ -16,6 +16,7 @@ const silentListener: BrokerListener = {
   onOpened: ignore,
   onPublication: ignore,
   onGap: ignore,
+  onEpoch: ignore,
   onStatus: ignore,
 };
 

@@ -177,6 +177,12 @@ export class Hub {
     }
   }
 
+  /** The topic's log goes on in a new epoch, `seq` counts on. Who comes back with a position of the old one begins anew. */
+  renamed(name: string, epoch: string): void {
+    const log = this.#logs.get(name);
+    if (log !== undefined) log.epoch = epoch;
+  }
+
   // ---- readers, as sessions ask ----
 
   addReader(id: string, sink: ReaderSink, variant: Variant): Reader {

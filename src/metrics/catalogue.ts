@@ -360,6 +360,12 @@ export const workerCatalogue = {
     labels: [],
     help: "Connections to the broker that had to be made again.",
   },
+  brokerRedirects: {
+    name: "tapecast_broker_redirects_total",
+    type: "counter",
+    labels: ["kind"],
+    help: "Answers of a Redis Cluster that a slot is elsewhere: `moved`, or on its way: `ask`. All were followed.",
+  },
   ruleTopics: {
     name: "tapecast_rule_topics",
     type: "gauge",

@@ -99,6 +99,8 @@ export interface BrokerSources {
   readonly gapsRepaired: number;
   readonly gapsUnrepaired: number;
   readonly reconnects: number;
+  readonly redirectsMoved: number;
+  readonly redirectsAsk: number;
 }
 
 /** As `HttpCounters` of src/http/http-counters.ts. */
@@ -264,5 +266,9 @@ function brokerReadings(sources: WorkerSources) {
     brokerGapsRepaired: () => sources.broker().gapsRepaired,
     brokerGapsUnrepaired: () => sources.broker().gapsUnrepaired,
     brokerReconnects: () => sources.broker().reconnects,
+    brokerRedirects: () => [
+      { labels: { kind: "moved" }, value: sources.broker().redirectsMoved },
+      { labels: { kind: "ask" }, value: sources.broker().redirectsAsk },
+    ],
   };
 }

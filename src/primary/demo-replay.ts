@@ -68,6 +68,7 @@ async function redisBroker(config: Config, log: Log): Promise<Broker> {
     onOpened: () => {},
     onPublication: () => {},
     onGap: () => {},
+    onEpoch: () => {},
     onStatus: ({ ready, reason }) => log.info({ ready, reason }, "the replay's broker"),
   };
   await broker.start(listener);

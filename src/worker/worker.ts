@@ -156,6 +156,7 @@ export class Worker {
       onPublication: (topic, { seq, data, origin }) =>
         hub.publish(topic, seq, data, origin, systemClock.nowMs()),
       onGap: (topic, position, lostCount) => hub.gap(topic, position, lostCount, systemClock.nowMs()),
+      onEpoch: (topic, epoch) => hub.renamed(topic, epoch),
       onStatus: () => this.#parts.onStatus(this.status()),
     };
     if (this.#config.listen.directHandles) {

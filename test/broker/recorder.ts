@@ -19,6 +19,7 @@ export type RecordedEvent =
       readonly position: Position;
       readonly lostCount: number | null;
     }
+  | { readonly kind: "epoch"; readonly topic: string; readonly epoch: string }
   | { readonly kind: "status"; readonly status: BrokerStatus };
 
 export class Recorder implements BrokerListener {
@@ -33,6 +34,9 @@ export class Recorder implements BrokerListener {
   }
   onGap(topic: string, position: Position, lostCount: number | null): void {
     this.#record({ kind: "gap", topic, position, lostCount });
+  }
+  onEpoch(topic: string, epoch: string): void {
+    this.#record({ kind: "epoch", topic, epoch });
   }
   onStatus(status: BrokerStatus): void {
     this.#record({ kind: "status", status });
@@ -138,6 +142,8 @@ function describeEvent(event: RecordedEvent): string {
       return `${event.topic} ${event.publication.seq}`;
     case "gap":
       return `gap ${event.topic} to ${event.position.seq} (${event.lostCount})`;
+    case "epoch":
+      return `${event.topic} in epoch ${event.epoch}`;
     case "status":
       return event.status.ready ? "ready" : `not ready: ${event.status.reason}`;
   }

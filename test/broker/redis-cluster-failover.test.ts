@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { BrokerTopic } from "../../src/broker/broker.ts";
 import { partitionOf, partitionSlot } from "../../src/broker/topic-partition.ts";
 import { type ClusterServer, RedisCluster, until } from "../setup/redis-cluster.ts";
-import { bytes, count, openAndWait, type Worker } from "./recorder.ts";
+import { bytes, count, openAndWait, type Recorder, type Worker } from "./recorder.ts";
 import { ClusterWorld, isReady, publishSteadily } from "./redis-cluster-world.ts";
 
 const history = { size: 20_000, ttlMs: 600_000 };
@@ -76,9 +76,23 @@ async function loseNothingDuring(
     // When a reader saw what the replica did not, it is told that the log begins a new life.
     expect(worker.recorder.gaps(name).length).toBeLessThanOrEqual(inDoubt);
     if (inDoubt === 0) expect(worker.recorder.seqs(name)).toEqual(count(1, result.last));
+    expectOneMessagePerPosition(worker.recorder, name);
   }
   await worker.recorder.until(() => isReady(worker));
   return { failureCount };
+}
+
+/** Within what is told as one log no seq is skipped or comes again. */
+function expectOneMessagePerPosition(recorder: Recorder, topic: string): void {
+  let seq: number | null = null;
+  for (const event of recorder.of(topic)) {
+    if (event.kind === "opened") seq = event.snapshot.position?.seq ?? null;
+    else if (event.kind === "gap") seq = event.position.seq;
+    else if (event.kind === "publication") {
+      expect([topic, event.publication.seq]).toEqual([topic, (seq ?? 0) + 1]);
+      seq = event.publication.seq;
+    }
+  }
 }
 
 /** Numbers from 1 to `last` that are missing, come again or come late. */
@@ -113,6 +127,61 @@ describe("a master of a Redis Cluster goes, three topics under load", () => {
     expect(failureCount).toBeGreaterThan(0);
   }, 60_000);
 
+  it("killed before its replica had its last messages: a new epoch, and no new message is taken for an old one", async () => {
+    const [{ topic, master }] = (await topicPerMaster()) as [{ topic: BrokerTopic; master: ClusterServer }];
+    const { name } = topic;
+    const replica = cluster.replicas[cluster.masters.indexOf(master)]!;
+    const [reader, publisher] = [await world.start(), await world.start()];
+    const { epoch } = (await openAndWait(reader, topic)).position!;
+    const say = async (first: number, last: number): Promise<void> => {
+      for (const number of count(first, last))
+        await publisher.broker.publish(topic, bytes(`"old ${number}"`), {});
+    };
+    await say(1, 10);
+    await replica.client.readonly();
+    await until(async () => (await replica.client.xlen(world.names(topic).log)) === 10, "ten on the replica");
+    // The replica cannot come back, and what is answered from now on is the master's alone.
+    await master.client.config("SET", "requirepass", "not-known-to-the-replica");
+    await master.client.call("CLIENT", "KILL", "TYPE", "replica");
+    await say(11, 20);
+    await reader.recorder.until(() => reader.recorder.seqs(name).length === 20);
+    master.client.disconnect();
+    await master.kill();
+
+    // Somebody else's program finds the new master before we do, and gives the same numbers out again, beyond the 20.
+    const answers: string[] = [];
+    await until(async () => {
+      const number = answers.length + 1;
+      const answer = await replica.client
+        .call("FCALL", "tape_publish", 1, world.names(topic).log, `"new ${number}"`)
+        .catch(() => null);
+      if (answer !== null) answers.push(String(answer));
+      return number === 15 && answer !== null;
+    }, "the replica to take fifteen");
+    const newEpoch = answers[0]!.split("-")[0]!;
+    expect(Number(newEpoch)).toBeGreaterThan(Number(epoch));
+    expect(answers).toEqual(count(11, 25).map((seq) => `${newEpoch}-${seq}`));
+
+    await reader.recorder.until(() => reader.recorder.texts(name).at(-1) === '"new 15"', 20_000);
+    expect(reader.recorder.gaps(name)).toEqual([{ position: { epoch: newEpoch, seq: 10 }, lostCount: null }]);
+    expect(reader.recorder.seqs(name)).toEqual([...count(1, 20), ...count(11, 25)]);
+    expectOneMessagePerPosition(reader.recorder, name);
+    const fresh = (await openAndWait(publisher, topic)).entries.map(({ data }) =>
+      Buffer.from(data).toString(),
+    );
+    expect(fresh).toEqual([
+      ...count(1, 10).map((number) => `"old ${number}"`),
+      ...count(1, 15).map((number) => `"new ${number}"`),
+    ]);
+    // Who was away: what the replica had is recovered, what it had not is told as lost.
+    const recovered = await publisher.broker.history(topic, { epoch, seq: 8 }, 100);
+    expect(recovered.complete).toBe(true);
+    expect(recovered.entries.map(({ seq }) => seq)).toEqual(count(9, 25));
+    for (const seq of [11, 15, 20, 25]) {
+      expect((await publisher.broker.history(topic, { epoch, seq }, 100)).complete).toBe(false);
+    }
+  }, 60_000);
+
   it("demoted by hand (CLUSTER FAILOVER), as for an upgrade: nothing is missing, nobody gets an error", async () => {
     const topics = await topicPerMaster();
     const { failureCount } = await loseNothingDuring(
@@ -133,6 +202,11 @@ describe("a master of a Redis Cluster goes, three topics under load", () => {
       },
     );
     expect(failureCount).toBe(0);
+    // A new epoch each, in which everything goes on: nobody is told of a gap.
+    for (const { topic } of topics) {
+      const log = await world.clusterClient().xinfo("GROUPS", world.names(topic).log);
+      expect(JSON.stringify(log)).toMatch(/life:[0-9a-f]{40}.*"\d{16}-[1-9]\d*"/u);
+    }
   }, 60_000);
 
   it("frozen, with its connections alive: the probe notices, its replica takes over", async () => {

@@ -20,11 +20,21 @@ export class RedisCluster {
   /** The replica of the master of the same index; empty without replicas. */
   readonly replicas: ClusterServer[] = [];
 
-  /** @param spareCount masters without slots. */
+  readonly #guard: ClusterGuard | null;
+
+  private constructor(guard: ClusterGuard | null) {
+    this.#guard = guard;
+  }
+
+  /** @param options `spareCount`: masters without slots; `guard`: speaks TLS only, to those who know the password. */
   static async start(
-    options: { readonly replicas?: boolean; readonly spareCount?: number } = {},
+    options: {
+      readonly replicas?: boolean;
+      readonly spareCount?: number;
+      readonly guard?: ClusterGuard;
+    } = {},
   ): Promise<RedisCluster> {
-    const cluster = new RedisCluster();
+    const cluster = new RedisCluster(options.guard ?? null);
     const masterCount = 3 + (options.spareCount ?? 0);
     try {
       await cluster.#startServers(masterCount, options.replicas ?? false);
@@ -69,7 +79,8 @@ export class RedisCluster {
   async moveKeys(slot: number, from: ClusterServer, to: ClusterServer, count = 1000): Promise<number> {
     const keys = await from.client.cluster("GETKEYSINSLOT", slot, count);
     if (keys.length === 0) return 0;
-    await from.client.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", ...keys);
+    const auth = this.#guard === null ? [] : ["AUTH", this.#guard.password];
+    await from.client.call("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, ...auth, "KEYS", ...keys);
     return keys.length;
   }
 
@@ -103,8 +114,11 @@ export class RedisCluster {
   }
 
   async #startServers(masterCount: number, withReplicas: boolean): Promise<void> {
-    this.masters.push(...(await Promise.all(Array.from({ length: masterCount }, () => startNode()))));
-    if (withReplicas) this.replicas.push(...(await Promise.all(this.masters.map(() => startNode()))));
+    this.masters.push(
+      ...(await Promise.all(Array.from({ length: masterCount }, () => startNode(this.#guard)))),
+    );
+    if (withReplicas)
+      this.replicas.push(...(await Promise.all(this.masters.map(() => startNode(this.#guard)))));
     const [first, ...others] = [...this.masters, ...this.replicas];
     if (first === undefined) return;
     for (const [index, { client }] of this.masters.slice(0, 3).entries()) {
@@ -124,6 +138,16 @@ export class RedisCluster {
       await replica.client.cluster("REPLICATE", this.masters[index]?.id ?? "");
     }
     await this.#all((info) => info.includes("cluster_state:ok"));
+    // A master that has not heard by gossip whose replica it has ignores its CLUSTER FAILOVER.
+    for (const { client } of [...this.masters, ...this.replicas]) {
+      await until(async () => {
+        const nodes = String(await client.cluster("NODES"));
+        return this.replicas.every(({ id }, index) => {
+          const line = nodes.split("\n").find((each) => each.startsWith(id)) ?? "";
+          return line.includes("slave") && line.split(" ")[3] === this.masters[index]?.id;
+        });
+      }, "replicas that everybody knows");
+    }
     for (const { client } of this.replicas) {
       await until(async () => (await client.role())[3] === "connected", "a replica that is connected");
     }
@@ -136,7 +160,16 @@ export class RedisCluster {
   }
 }
 
-async function startNode(): Promise<ClusterServer> {
+/** What a cluster under TLS with a password needs. */
+export interface ClusterGuard {
+  readonly password: string;
+  /** PEM files. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly cert: string;
+}
+
+async function startNode(guard: ClusterGuard | null): Promise<ClusterServer> {
   // The bus takes another port, which is to be free too: by default 10,000 above.
   const busPort = await freePort();
   const server = await startRedisServer({
@@ -153,13 +186,28 @@ async function startNode(): Promise<ClusterServer> {
       "127.0.0.1",
       "--repl-diskless-sync-delay",
       "0",
+      ...(guard === null ? [] : guardArguments(guard)),
     ],
+    isTls: guard !== null,
   });
-  const client = new Redis(server.url, { retryStrategy: () => 100 });
+  const client = new Redis({
+    host: "127.0.0.1",
+    port: server.port,
+    retryStrategy: () => 100,
+    ...(guard === null ? {} : { password: guard.password, tls: { ca: guard.cert } }),
+  });
   client.on("error", () => {
     // A test kills the server; the command's own promise tells.
   });
   return { ...server, busPort, id: await client.cluster("MYID"), client };
+}
+
+function guardArguments({ password, certFile, keyFile }: ClusterGuard): string[] {
+  return [
+    ...["--requirepass", password, "--masterauth", password],
+    ...["--tls-cluster", "yes", "--tls-replication", "yes", "--tls-auth-clients", "no"],
+    ...["--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile],
+  ];
 }
 
 /** Asks other processes until they are where they should be. */

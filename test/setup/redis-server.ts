@@ -28,13 +28,15 @@ export interface RedisServer {
 
 /**
  * Starts redis-server and waits until it answers.
- * @param options `port` to take (a free one by default), further command line arguments, such as `["--requirepass", "x"]`.
+ * @param options `port` to take (a free one by default), further command line arguments, such as `["--requirepass", "x"]`;
+ *   `isTls`: TLS alone on that port.
  * @throws Error with the server's own words when it does not start.
  */
 export async function startRedisServer(
-  options: { readonly port?: number; readonly args?: readonly string[] } = {},
+  options: { readonly port?: number; readonly args?: readonly string[]; readonly isTls?: boolean } = {},
 ): Promise<RedisServer> {
   const args = options.args ?? [];
+  const launch = options.isTls === true ? launchTls : launchPlain;
   if (options.port !== undefined) return await launch(options.port, args);
   // Somebody may take the port between our look and the server's bind.
   for (let attempt = 1; ; attempt++) {
@@ -88,6 +90,15 @@ export async function redisVersion(url: string): Promise<string> {
   } finally {
     redis.disconnect();
   }
+}
+
+function launchPlain(port: number, args: readonly string[]): Promise<RedisServer> {
+  return launch(port, args);
+}
+
+async function launchTls(port: number, args: readonly string[]): Promise<RedisServer> {
+  const server = await launch(port, ["--port", "0", "--tls-port", String(port), ...args]);
+  return { ...server, url: `rediss://127.0.0.1:${port}` };
 }
 
 /** @param sentinelConfig a sentinel rewrites its configuration, so that is a file of its own; null for a server. */

@@ -3,10 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse, parseAllDocuments } from "yaml";
 
 import { get, publish } from "../e2e/http.ts";
 import { Peer } from "../e2e/peer.ts";
-import { Running } from "../e2e/run.ts";
+import { root, Running, tapecast } from "../e2e/run.ts";
 import { Server } from "../e2e/server.ts";
 import { until } from "../e2e/until.ts";
 import { freePort, type RedisServer, startRedisServer } from "../setup/redis-server.ts";
@@ -54,6 +55,7 @@ describe("docs/OPERATIONS.md", () => {
     // It looks at units of this machine, too.
     const ours = stderr.split("\n").filter((line) => line.includes("tapecast.service"));
     expect({ status, ours }).toEqual({ status: 0, ours: [] });
+    expect(Number(/^TimeoutStopSec=(\d+)$/mu.exec(unit)?.[1]) * 1000).toBeGreaterThan(drainTimeoutMs());
   });
 
   it("haproxy: clients are spread over both servers and get what is published", async () => {
@@ -80,11 +82,67 @@ describe("docs/OPERATIONS.md", () => {
     writeFileSync(file, `{\n  admin off\n}\n${config}`);
     await expectProxy("caddy", ["run", "--adapter", "caddyfile", "--config", file], port);
   }, 30_000);
+
+  it("Kubernetes: names, ports and times fit each other, and the server takes arguments and environment", async () => {
+    const objects = parseAllDocuments(block("yaml", "### Kubernetes")).map((each) => {
+      expect(each.errors).toEqual([]);
+      return each.toJS();
+    });
+    expect(objects.map(({ kind, apiVersion }) => `${apiVersion} ${kind}`)).toEqual([
+      "apps/v1 Deployment",
+      "policy/v1 PodDisruptionBudget",
+      "v1 Service",
+    ]);
+    const [deployment, budget, service] = objects;
+    const pod = deployment.spec.template;
+    const [container] = pod.spec.containers;
+    const ports = container.ports.map(({ name }: { name: string }) => name);
+    for (const selector of [
+      deployment.spec.selector.matchLabels,
+      budget.spec.selector.matchLabels,
+      service.spec.selector,
+    ]) {
+      expect(pod.metadata.labels).toMatchObject(selector);
+    }
+    for (const probe of ["livenessProbe", "readinessProbe", "startupProbe"]) {
+      const { path, port } = container[probe].httpGet;
+      expect(ports).toContain(port);
+      expect((await get(`${servers[0]?.admin}${path}`)).status).toBe(200);
+    }
+    expect(ports).toContain(service.spec.ports[0].targetPort);
+    const pauseMs = Number(container.lifecycle.preStop.exec.command[1]) * 1000;
+    expect(pod.spec.terminationGracePeriodSeconds * 1000).toBeGreaterThan(pauseMs + drainTimeoutMs());
+
+    const env: Record<string, string> = {};
+    const secrets: Record<string, string> = {
+      "redis-url": "redis://redis:6379",
+      "publish-keys": '["a-long-publish-key"]',
+    };
+    for (const { name, value, valueFrom } of container.env) {
+      env[name] = value ?? secrets[valueFrom.secretKeyRef.key] ?? "no such secret";
+    }
+    const { args } = container;
+    expect(args.slice(0, 2)).toEqual(["serve", "--config"]);
+    const effective = await tapecast(["print-config", "--config", args[2]], { cwd: root, env });
+    expect([effective.code, effective.stderr]).toEqual([0, ""]);
+    expect(parse(effective.stdout)).toMatchObject({
+      workers: 2,
+      broker: { kind: "redis", redis: { url: "redis://redis:6379" } },
+      // The kubelet asks from outside of the pod's loopback.
+      admin: { host: "0.0.0.0", port: 9464 },
+    });
+  });
 });
 
-/** The first code block of a language. */
-function block(language: string): string {
-  const [, code] = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, "mu").exec(document) ?? [];
+/** Of the configuration that both deployments name. */
+function drainTimeoutMs(): number {
+  return parse(readFileSync(`${root}config/production.yaml`, "utf8")).shutdown.drainTimeoutMs;
+}
+
+/** The first code block of a language, behind a heading. */
+function block(language: string, heading = ""): string {
+  const text = document.slice(document.indexOf(heading));
+  const [, code] = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, "mu").exec(text) ?? [];
   if (code === undefined) throw new Error(`docs/OPERATIONS.md has no example for ${language}`);
   return code;
 }
