@@ -2,7 +2,6 @@
  * Where Redis is and how we talk to it: from the configuration's `broker.redis` to the options of one ioredis client.
  * The options whose defaults would lose or repeat messages are set here, each with its reason.
  */
-import { isIP } from "node:net";
 import type { RedisOptions } from "ioredis";
 import { BrokerError } from "../base/errors.ts";
 
@@ -109,7 +108,12 @@ function addressOf(text: string): Address {
     ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
     ...(Number.isNaN(db) ? {} : { db }),
-    // RFC 6066 §3: no server name for an address.
-    ...(url.protocol === "rediss:" ? { tls: isIP(host) ? {} : { servername: host } } : {}),
+    ...(url.protocol === "rediss:" ? { tls: tlsOf(host) } : {}),
   };
+}
+
+/** RFC 6066 §3: the server is told a host's name, and no address. The certificate is held against either. */
+export function tlsOf(host: string): { readonly servername?: string } {
+  const isAddress = host.includes(":") || /^[\d.]+$/.test(host);
+  return isAddress ? {} : { servername: host };
 }

@@ -3,10 +3,9 @@
  * sends a message from the one to the other through a channel of a slot of this master.
  */
 import { randomBytes } from "node:crypto";
-import { isIP } from "node:net";
 import type { RedisOptions } from "ioredis";
 import type { Log } from "../base/log.ts";
-import { clientOptions, type RedisBrokerOptions } from "./redis-address.ts";
+import { clientOptions, type RedisBrokerOptions, tlsOf } from "./redis-address.ts";
 import { addressText, type NodeAddress } from "./redis-cluster-nodes.ts";
 import { RedisCommands } from "./redis-commands.ts";
 import { SubscriberProbe } from "./redis-probe.ts";
@@ -128,7 +127,6 @@ export function nodeOptions(options: RedisBrokerOptions, address: NodeAddress, n
     ...common,
     host: address.host,
     port: address.port,
-    // RFC 6066 §3: no server name for an address.
-    ...(common.tls === undefined ? {} : { tls: isIP(address.host) ? {} : { servername: address.host } }),
+    ...(common.tls === undefined ? {} : { tls: tlsOf(address.host) }),
   };
 }

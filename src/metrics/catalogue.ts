@@ -363,7 +363,7 @@ export const workerCatalogue = {
   brokerRedirects: {
     name: "tapecast_broker_redirects_total",
     type: "counter",
-    labels: ["kind"],
+    labels: ["reason"],
     help: "Answers of a Redis Cluster that a slot is elsewhere: `moved`, or on its way: `ask`. All were followed.",
   },
   ruleTopics: {

@@ -267,8 +267,8 @@ function brokerReadings(sources: WorkerSources) {
     brokerGapsUnrepaired: () => sources.broker().gapsUnrepaired,
     brokerReconnects: () => sources.broker().reconnects,
     brokerRedirects: () => [
-      { labels: { kind: "moved" }, value: sources.broker().redirectsMoved },
-      { labels: { kind: "ask" }, value: sources.broker().redirectsAsk },
+      { labels: { reason: "moved" }, value: sources.broker().redirectsMoved },
+      { labels: { reason: "ask" }, value: sources.broker().redirectsAsk },
     ],
   };
 }
