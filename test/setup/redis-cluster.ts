@@ -203,11 +203,16 @@ async function startNode(guard: ClusterGuard | null): Promise<ClusterServer> {
 }
 
 function guardArguments({ password, certFile, keyFile }: ClusterGuard): string[] {
-  return [
-    ...["--requirepass", password, "--masterauth", password],
-    ...["--tls-cluster", "yes", "--tls-replication", "yes", "--tls-auth-clients", "no"],
-    ...["--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile],
-  ];
+  return Object.entries({
+    requirepass: password,
+    masterauth: password,
+    "tls-cluster": "yes",
+    "tls-replication": "yes",
+    "tls-auth-clients": "no",
+    "tls-cert-file": certFile,
+    "tls-key-file": keyFile,
+    "tls-ca-cert-file": certFile,
+  }).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
 /** Asks other processes until they are where they should be. */
