@@ -132,7 +132,8 @@ export class HandleTransport implements Transport {
   }
 
   get progress(): number {
-    return this.pendingBytes;
+    // What it was given, also while nothing is taken, less what waits.
+    return this.sentBytes - this.pendingBytes;
   }
 
   get sentBytes(): number {

@@ -3,14 +3,20 @@
 import type { Socket } from "node:net";
 
 /**
- * A number that changes whenever the kernel takes a byte of what is pending. `writableLength` alone stands still while
- * one large write is taken piece by piece; node's own socket timeout looks at the handle's `writeQueueSize` for the
- * same reason. For TLS it is the handle below the encryption that knows. Without that property whole writes count.
+ * How many bytes the kernel has taken, as a number that grows with each of them and with nothing else: also not with what
+ * is written meanwhile, or a reader that is frozen and sends commands would never be found out. What a stream calls
+ * written stands still while one large write is taken piece by piece; node's own socket timeout looks at the handle's
+ * `writeQueueSize` for the same reason. For TLS it is the handle below the encryption that knows. Without these
+ * properties whole writes count.
  */
 export function writeProgress(socket: Socket): number {
   const handle = property(socket, "_handle");
-  const queuedBytes = property(property(handle, "_parent") ?? handle, "writeQueueSize");
-  return socket.writableLength * 2 ** 20 + (typeof queuedBytes === "number" ? queuedBytes % 2 ** 20 : 0);
+  const lowest = property(handle, "_parent") ?? handle;
+  const givenBytes = property(lowest, "bytesWritten");
+  const queuedBytes = property(lowest, "writeQueueSize");
+  return typeof givenBytes === "number" && typeof queuedBytes === "number"
+    ? givenBytes - queuedBytes
+    : socket.bytesWritten - socket.writableLength;
 }
 
 function property(of: unknown, name: string): unknown {

@@ -96,6 +96,21 @@ describe.each(transports)("back pressure over %s", (transport) => {
     await eventually(() => pair.connections.counters.open === 0);
   });
 
+  it("counts what is taken and not what is written: a frozen reader that is answered now and then is closed as well", async () => {
+    pair = await connectPair({ pendingAgeMsMax: 10_000 }, transport);
+    const { connection, notes, peer } = pair;
+    peer.socket.pause();
+    await fillForGood();
+    for (let step = 0; step < 9; step += 1) {
+      pair.advance(1_000);
+      expect(notes.closed).toBeNull();
+      connection.write(encodeFrame(opcode.text, Buffer.from("an answer")));
+    }
+    pair.advance(1_000);
+    await eventually(() => notes.closed !== null);
+    expect(notes.closed).toEqual({ code: 4001, reason: "slow_consumer" });
+  });
+
   it("closes within the age of the last byte taken, also when that was between two looks", async () => {
     pair = await connectPair({ pendingAgeMsMax: 10_000 }, transport);
     const { connection, notes, peer } = pair;
