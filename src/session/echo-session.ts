@@ -2,7 +2,6 @@
  * One connection on `/echo`: every message comes back as it was, text or binary. With `?trace=1` each echo is followed
  * by the bytes of both frames as hex, for the page that teaches the protocol.
  */
-import type { ByteTotal } from "../connection/byte-total.ts";
 
 /** What an echo needs of a connection. */
 export interface EchoConnection {
@@ -25,16 +24,19 @@ export interface EchoConnection {
 /** A whole frame around a message. */
 export type EncodeFrame = (isText: boolean, payload: Uint8Array) => Buffer;
 
+/** What all echoes of the worker hold together; makes room where it is too much. */
+export interface PendingEchoes {
+  count(connection: EchoConnection, bytes: number): void;
+  forget(connection: EchoConnection): void;
+}
+
 export class EchoSession {
   readonly #connection: EchoConnection;
   readonly #encode: EncodeFrame | null;
-  readonly #pending: ByteTotal<EchoConnection>;
+  readonly #pending: PendingEchoes;
 
-  /**
-   * @param encode builds the frames whose bytes are shown; null without a trace.
-   * @param pending of all echoes of the worker.
-   */
-  constructor(connection: EchoConnection, encode: EncodeFrame | null, pending: ByteTotal<EchoConnection>) {
+  /** @param encode builds the frames whose bytes are shown; null without a trace. */
+  constructor(connection: EchoConnection, encode: EncodeFrame | null, pending: PendingEchoes) {
     this.#connection = connection;
     this.#pending = pending;
     this.#encode = encode;
