@@ -362,6 +362,7 @@ describe("our inflater and node's", () => {
     { name: "an input that is never read to its end", lie: 1 },
     { name: "no word of bad data", lie: 2 },
     { name: "nothing of what does not fit at once", lie: 3 },
+    { name: "a wrong place for the end of the input", lie: 4 },
   ])("nor is one taken that gives $name", ({ lie }) => {
     const stream = createInflateRaw();
     const real = Reflect.get(stream, "_handle") as {
@@ -369,6 +370,7 @@ describe("our inflater and node's", () => {
       writeSync(...parts: unknown[]): void;
     };
     const state = Reflect.get(stream, "_writeState") as Uint32Array;
+    let calls = 0;
     const handle = {
       onerror: () => undefined,
       reset: () => real.reset(),
@@ -378,6 +380,8 @@ describe("our inflater and node's", () => {
         if (lie === 0) (parts[4] as Buffer).fill(0);
         if (lie === 1) state[1] = 1;
         if (lie === 3) state[0] = 1;
+        calls += 1;
+        if (lie === 4 && calls === 2) state[1] = 1;
       },
     };
     expect(InflateEngine.create({ _handle: handle, _writeState: state })).toBeNull();
