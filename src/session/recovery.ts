@@ -12,6 +12,8 @@ export interface RecoveryState {
   readonly since: SincePosition;
   /** The reader knew a newer position than this worker: the broker was asked to bring the worker up to date. */
   isRefreshed: boolean;
+  /** The broker could not be asked. */
+  isUnknown: boolean;
   page: HistoryPage | null;
   pageReads: number;
 }
@@ -27,6 +29,14 @@ export type RecoveryStep =
   | { readonly kind: "refresh" }
   /** Read the history after `since` first. */
   | { readonly kind: "read" };
+
+/**
+ * Whether the reader has seen more than this worker and nobody can say how much more there is. To begin anew where the
+ * worker stands would give it again what it has, as soon as the broker is back: it must ask later.
+ */
+export function isAhead(log: TopicLog, { since, isUnknown }: RecoveryState): boolean {
+  return isUnknown && since.epoch === log.epoch && since.seq > log.seq;
+}
 
 /** While a topic moves faster than its history is read, this many reads are tried. */
 const pageReadsMax = 3;

@@ -10,7 +10,7 @@ import type { Reader } from "../hub/reader.ts";
 import type { TopicLog } from "../hub/topic-log.ts";
 import type { SincePosition } from "../protocol/parse-command.ts";
 import { errorJson, ReplyWriter } from "../protocol/reply-writer.ts";
-import { recoveryStep } from "./recovery.ts";
+import { isAhead, recoveryStep } from "./recovery.ts";
 import type { RecoveryState } from "./recovery.ts";
 import type { SessionServices } from "./session-services.ts";
 import type { RuledTopic } from "./topic-access.ts";
@@ -58,7 +58,7 @@ export class SubscriptionRequest {
     for (const { name, history } of wish.topics) {
       const since = wish.since.get(name);
       if (since === undefined || history === null) continue;
-      this.#recoveries.set(name, { since, isRefreshed: false, page: null, pageReads: 0 });
+      this.#recoveries.set(name, { since, isRefreshed: false, isUnknown: false, page: null, pageReads: 0 });
     }
   }
 
@@ -113,6 +113,7 @@ export class SubscriptionRequest {
     try {
       await this.#services.broker.refresh(log.topic.name);
     } catch (error) {
+      state.isUnknown = true;
       this.#noteBrokerFailure(error);
     }
   }
@@ -129,7 +130,7 @@ export class SubscriptionRequest {
     }
   }
 
-  /** A broker that cannot be read leaves the recovery undecided, which is `recovered: false`; its status tells more. */
+  /** A broker that cannot be read leaves the recovery undecided: `recovered: false`, or `isAhead`; its status tells more. */
   #noteBrokerFailure(error: unknown): void {
     if (!(error instanceof Error) || error.name !== "BrokerError") this.#services.onUnexpected(error);
   }
@@ -148,6 +149,12 @@ export class SubscriptionRequest {
       const { name } = topics[index] as RuledTopic;
       if (log === null) {
         errors.set(name, new RequestError("unavailable", "the topic could not be opened in time"));
+        continue;
+      }
+      const recovery = this.#recoveries.get(name);
+      if (recovery !== undefined && isAhead(log, recovery)) {
+        const message = "the broker cannot be asked now for what is known of `since`: subscribe again";
+        errors.set(name, new RequestError("unavailable", message));
         continue;
       }
       const nameJson = JSON.stringify(name);

@@ -18,7 +18,7 @@ function stepOf(
   for (const seq of kept) log.keep(log.arrive(seq, seq, "1", null, 0));
   log.seq = more.seq ?? log.seq;
   const { page = null, pageReads = 0, isRefreshed = false } = more;
-  const step = recoveryStep(log, { since, page, pageReads, isRefreshed });
+  const step = recoveryStep(log, { since, page, pageReads, isRefreshed, isUnknown: false });
   return step.kind === "recovered" ? `recovered ${step.entries.map(({ seq }) => seq).join()}` : step.kind;
 } // prettier-ignore
 
@@ -248,6 +248,24 @@ describe("subscribe with since", () => {
     expect(world.broker.calls).toEqual(["refresh chat.a"]);
   });
 
+  it("a newer position than this worker's while the broker is away: unavailable, and nothing comes twice", async () => {
+    const world = new SessionWorld();
+    publish(world, 3);
+    await opened(world);
+    const topic = topics.topic("chat.a");
+    world.broker.unheard.push({ name: "chat.a", publication: world.broker.store(topic, '"m4"') });
+    world.broker.failure = brokerAway;
+    const client = await world.client();
+    const [refused = ""] = await resume(world, client, 4);
+    expect(JSON.parse(refused)).toMatchObject({
+      result: { topics: {}, errors: { "chat.a": { code: "unavailable", temporary: true } } },
+    });
+    world.broker.failure = null;
+    // The worker catches up: whoever has it already is not given it.
+    await world.broker.refresh("chat.a");
+    expect(await resume(world, client, 4)).toEqual([recovered(5, 4)]);
+  });
+
   it("live publications that overtake the page are not missed: it is read again", async () => {
     const world = new SessionWorld(4);
     publish(world, 5);
@@ -278,19 +296,25 @@ describe("subscribe with since", () => {
   it.each([
     { name: "away", failure: brokerAway, unexpected: 0 },
     { name: "failing in a way of its own", failure: new TypeError("x is not a function"), unexpected: 1 },
-  ])("the broker is $name: false, and subscribed", async ({ failure, unexpected }) => {
-    const world = new SessionWorld();
-    publish(world, 5);
-    await opened(world);
-    world.broker.failure = failure;
-    const client = await world.client();
-    expect(await resume(world, client, 1)).toEqual([notRecovered(5)]);
-    expect(await resume(world, await world.client(), 99)).toEqual([notRecovered(5)]);
-    expect(world.unexpected).toHaveLength(2 * unexpected);
-    publish(world, 1);
-    world.go();
-    expect(client.connection.take()).toEqual(['{"topic":"chat.a","seq":6,"data":"m6"}']);
-  });
+  ])(
+    "the broker is $name: false, and subscribed; of a position beyond the worker's: unavailable",
+    async ({ failure, unexpected }) => {
+      const world = new SessionWorld();
+      publish(world, 5);
+      await opened(world);
+      world.broker.failure = failure;
+      const client = await world.client();
+      expect(await resume(world, client, 1)).toEqual([notRecovered(5)]);
+      const [refused = ""] = await resume(world, await world.client(), 99);
+      expect(JSON.parse(refused)).toMatchObject({
+        result: { topics: {}, errors: { "chat.a": { code: "unavailable" } } },
+      });
+      expect(world.unexpected).toHaveLength(2 * unexpected);
+      publish(world, 1);
+      world.go();
+      expect(client.connection.take()).toEqual(['{"topic":"chat.a","seq":6,"data":"m6"}']);
+    },
+  );
 
   it("since is looked at per topic; a live-only one never recovers, and says so", async () => {
     const world = new SessionWorld();
