@@ -208,12 +208,15 @@ describe("poison on the bus", () => {
       const reply = await late.command("subscribe", { topics: ["chat.string"] });
       expect(reply.result?.errors).toMatchObject({ "chat.string": { code: "unavailable" } });
       const { epoch, seq } = await late.subscribe("chat.a");
+      // But one: an envelope of an epoch that is nobody's is held until the next read of the log, which has no such entry.
+      // All four clients may be on one worker, and each worker that has the topic counts for itself.
       await until("all of it to be counted", async () => {
-        return (await server.metrics()).sum("tapecast_broker_rejected_total") >= poison.length;
+        return (await server.metrics()).sum("tapecast_broker_rejected_total") >= poison.length - 1;
       });
       expect((await publish(server.http, "chat.a", '"after"')).results()).toMatchObject([{ seq: 4 }]);
       // Entries that cannot be had are a hole in an `every` topic: whoever was to get them is closed and told.
-      for (const peer of [...peers, late]) {
+      // The late one too, unless its worker opened the topic for it and began behind them.
+      for (const peer of seq === 3 ? peers : [...peers, late]) {
         for (let isOpen = true; isOpen;) {
           const outcome = await Promise.race([peer.json(), peer.ended]);
           isOpen = !("code" in outcome);
@@ -221,8 +224,9 @@ describe("poison on the bus", () => {
           else expect(outcome).toMatchObject({ topic: "chat.a" });
         }
       }
+      if (seq === 3) expect(await late.json()).toMatchObject({ topic: "chat.a", seq: 4, data: "after" });
       const again = await Peer.native(server.ws);
-      const state = await again.subscribe("chat.a", { since: { "chat.a": { epoch, seq } } });
+      const state = await again.subscribe("chat.a", { since: { "chat.a": { epoch, seq: 1 } } });
       expect(state).toMatchObject({ recovered: false, epoch, seq: 4, data: "after" });
       expect(server.workerPids()).toEqual(pids);
       for (const peer of [...peers, late, again]) peer.client.destroy();
