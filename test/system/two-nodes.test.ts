@@ -158,7 +158,8 @@ function publishSteadily(balancer: string): { stop(): Promise<number> } {
         return answer?.status === 200;
       });
       last = number;
-      await delay(5);
+      // A client is told to stay away for up to 4 s: in that time less than the history keeps, 300 messages.
+      await delay(15);
     }
   })();
   return {
