@@ -257,8 +257,10 @@ export class TopicFeed {
         if (this.#held.length > 0) this.#hold(each);
         else if (each.data !== null) this.#deliverWithoutSeq(each.data, each.origin);
       } else if (each.epoch !== this.#epoch) {
-        // Of a former life, of which `onGap` has told; or of the next one, which the next read will find.
+        // Of a life that is over, or of none: came before the read, which does not know it. Else perhaps of the next one,
+        // which the next read will find.
         if (index >= beforeRead) this.#holdForRead(each);
+        else this.#counters.publicationsRejected++;
       } else if (each.seq <= this.#seq) {
         this.#counters.duplicatesDropped++;
       } else if (index < beforeRead && each.seq > logSeq) {

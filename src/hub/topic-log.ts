@@ -129,9 +129,8 @@ export class TopicLog {
   endLag(): void {
     this.#lagging -= 1;
     if (this.#lagging > 0) return;
-    const kept = this.#entries();
-    const forAll = kept.filter((entry) => this.#isForAll(entry));
-    if (forAll.length < kept.length) this.#refill(forAll);
+    if (this.#ring.every((entry) => this.#isForAll(entry))) return;
+    this.#refill(this.#entries().filter((entry) => this.#isForAll(entry)));
   }
 
   /**

@@ -334,7 +334,7 @@ export const workerCatalogue = {
     name: "tapecast_broker_rejected_total",
     type: "counter",
     labels: [],
-    help: "Messages from the broker that were dropped: no valid JSON, too large, or a malformed envelope.",
+    help: "Messages from the broker that were dropped: no valid JSON, too large, a malformed envelope, or of an epoch that the log does not have.",
   },
   brokerDuplicates: {
     name: "tapecast_broker_duplicates_total",
