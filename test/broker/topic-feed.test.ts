@@ -365,6 +365,16 @@ const rows: readonly Row[] = [
 ];
 
 describe("an open topic's feed", () => {
+  it("counts a message of an epoch that the log does not have when it lets it go, and not before", () => {
+    const b = new Bench(topicOf("every"));
+    b.opened(5);
+    b.feed.live("nobody's", 1, bytes("1"), null);
+    expect(b.counters.publicationsRejected).toBe(0);
+    b.begin().finish(read("E", 5, []));
+    expect(b.counters.publicationsRejected).toBe(1);
+    expect(b.live(6).counters.publicationsRejected).toBe(1);
+  });
+
   for (const { name, delivery = "every", run, told, wantsRead } of rows) {
     it(name, () => {
       const bench = new Bench(topicOf(delivery));
