@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { RawPeer } from "../connection/raw-peer.ts";
 import { redisUrl, uniquePrefix } from "../setup/redis-url.ts";
+import { onBothWorkers } from "../e2e/both-workers.ts";
 import { get, publish, publishLines } from "../e2e/http.ts";
 import { Peer, type WireMessage } from "../e2e/peer.ts";
 import { cli, redisCli, Running } from "../e2e/run.ts";
@@ -346,7 +347,7 @@ describe("RS9 a worker that stands still", () => {
     { timeout: 90_000 },
     async () => {
       await using server = await Server.start({ sets: onRedis(redisUrl(), uniquePrefix()) });
-      const readers = await Promise.all(Array.from({ length: 6 }, () => Peer.native(server.ws)));
+      const readers = await onBothWorkers(server, () => Peer.native(server.ws), 6);
       const { epoch } = await readers[0]!.subscribe("chat.resume");
       for (const reader of readers.slice(1)) await reader.subscribe("chat.resume");
       const lastSeq = readers.map(() => 0);
