@@ -61,6 +61,7 @@ export interface BuiltModules {
   readonly mask: typeof import("../../src/codec/mask.ts");
   readonly reader: typeof import("../../src/codec/message-reader.ts");
   readonly encoder: typeof import("../../src/codec/frame-encoder.ts");
+  readonly deflate: typeof import("../../src/codec/deflate.ts");
   readonly json: typeof import("../../src/base/json-scanner.ts");
   readonly envelope: typeof import("../../src/broker/bus-envelope.ts");
   readonly feed: typeof import("../../src/broker/topic-feed.ts");
@@ -83,6 +84,7 @@ export async function loadBuild(folder: string): Promise<BuiltModules> {
     mask: (await load("codec/mask.js")) as BuiltModules["mask"],
     reader: (await load("codec/message-reader.js")) as BuiltModules["reader"],
     encoder: (await load("codec/frame-encoder.js")) as BuiltModules["encoder"],
+    deflate: (await load("codec/deflate.js")) as BuiltModules["deflate"],
     json: (await load("base/json-scanner.js")) as BuiltModules["json"],
     envelope: (await load("broker/bus-envelope.js")) as BuiltModules["envelope"],
     feed: (await load("broker/topic-feed.js")) as BuiltModules["feed"],

@@ -1,4 +1,4 @@
-/** Decoding what clients send, encoding what they are sent, masking; and the JSON scanner. Each beside the plain way of doing it. */
+/** Decoding what clients send, encoding what they are sent, masking, deflating; and the JSON scanner. Each beside the plain way of doing it. */
 import type { BenchCase } from "./bench-case.ts";
 import type { BuiltModules } from "./built-modules.ts";
 import { quoteJson } from "./quotes.ts";
@@ -95,6 +95,23 @@ export function maskCases({ mask }: BuiltModules): BenchCase[] {
       },
     ];
   });
+}
+
+export function deflateCases({ deflate }: BuiltModules): BenchCase[] {
+  const lines = Array.from(
+    { length: 9 },
+    (_, number) => `{"topic":"quote.S${number}","data":${quoteJson(number)}}`,
+  );
+  const batch = Buffer.from(lines.join("\n"));
+  const base = { per: "batch", operations: 1, bytes: batch.length } as const;
+  return [
+    { ...base, name: "deflate/9 quotes", run: () => deflate.deflateFrame(1, batch)?.length ?? 0 },
+    {
+      ...base,
+      name: "deflate/9 quotes, node's function",
+      run: () => deflate.deflateFrame(1, batch, null)?.length ?? 0,
+    },
+  ];
 }
 
 export function jsonCases({ json }: BuiltModules): BenchCase[] {

@@ -9,7 +9,7 @@ import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { createProgress } from "../../src/cli/progress.ts";
 import { runCases, type BenchCase } from "./bench-case.ts";
 import { loadBuild, type BuiltModules } from "./built-modules.ts";
-import { codecCases, jsonCases, maskCases } from "./codec-cases.ts";
+import { codecCases, deflateCases, jsonCases, maskCases } from "./codec-cases.ts";
 import { hubCases, ingestCases } from "./hub-cases.ts";
 import { machineFacts } from "./machine.ts";
 import { measureTopicSets, topicSetShapes } from "./topic-sets.ts";
@@ -33,7 +33,9 @@ interface Flags {
 process.once("SIGINT", () => process.exit(130));
 
 const program = new Command("npm run bench --")
-  .description("Micro benchmarks of the build in dist: decode, encode, mask, json, hub, redis, sets.")
+  .description(
+    "Micro benchmarks of the build in dist: decode, encode, mask, deflate, json, hub, redis, sets.",
+  )
   .option("--only <groups>", "names or their beginnings: mask,hub/20", (text) => text.split(","))
   .option("--rounds <n>", "samples of each case, taken in turn", positive, 7)
   .option("--milliseconds <n>", "length of a sample", positive, 100)
@@ -99,6 +101,7 @@ function casesOf(build: BuiltModules): BenchCase[] {
   return [
     ...codecCases(build),
     ...maskCases(build),
+    ...deflateCases(build),
     ...jsonCases(build),
     ...hubCases(build),
     ...ingestCases(build),

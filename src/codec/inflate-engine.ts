@@ -1,26 +1,11 @@
 /**
  * One inflater of zlib for all messages of the process, used again and again, with one output buffer. To make a new one
  * for each message, as `inflateRawSync` does, costs more than the inflating: 4 µs against 0.3 µs for a small message,
- * 46 µs against 5 µs for 64 KiB of spaces (Node 20.20). This file alone knows node's inside: the handle of a zlib
- * stream and its `_writeState`, the same from Node 20 to 26. It is tried out when it is made; where anything is not as
+ * 46 µs against 5 µs for 64 KiB of spaces (Node 20.20). It is tried out when it is made; where anything is not as
  * expected there is none, and inflate.ts takes node's public function.
  */
 import { constants, createInflateRaw } from "node:zlib";
-
-/** zlib as node wraps it. */
-interface ZlibHandle {
-  reset(): void;
-  /** Reads from `input`, fills `output`; both rests are in the write state afterwards. */
-  writeSync(
-    flush: number,
-    input: Uint8Array,
-    inputOffset: number,
-    inputBytes: number,
-    output: Uint8Array,
-    outputOffset: number,
-    outputBytes: number,
-  ): void;
-}
+import { insideOf, type ZlibInside } from "./zlib-handle.ts";
 
 /** Proof that it works: "tapecast" in a fixed block, and an empty final one behind it. */
 const probe = Buffer.from("2a492c484d4e2c2e01000000ffff010000ffff", "hex");
@@ -28,8 +13,7 @@ const probePlain = "tapecast";
 
 /** One per process: no call leaves anything behind. */
 export class InflateEngine {
-  readonly #handle: ZlibHandle;
-  readonly #writeState: Uint32Array;
+  readonly #inside: ZlibInside;
   /** Keeps the handle open. */
   readonly stream: unknown;
   #hasFailed = false;
@@ -38,30 +22,23 @@ export class InflateEngine {
 
   /** Null: this Node has another inside. */
   static create(stream: unknown = createInflateRaw()): InflateEngine | null {
-    if (typeof stream !== "object" || stream === null) return null;
-    const handle: unknown = Reflect.get(stream, "_handle");
-    const writeState: unknown = Reflect.get(stream, "_writeState");
-    if (typeof handle !== "object" || handle === null || !(writeState instanceof Uint32Array)) return null;
-    const methods = ["reset", "writeSync"];
-    if (methods.some((name) => typeof Reflect.get(handle, name) !== "function")) return null;
-    // Its methods were just looked at.
-    const engine = new InflateEngine(stream, handle as ZlibHandle, writeState);
+    let engine: InflateEngine | null = null;
+    const inside = insideOf(stream, () => {
+      if (engine !== null) engine.#hasFailed = true;
+    });
+    if (inside === null) return null;
+    engine = new InflateEngine(stream, inside);
     return engine.#isFit() ? engine : null;
   }
 
-  private constructor(stream: unknown, handle: ZlibHandle, writeState: Uint32Array) {
+  private constructor(stream: unknown, inside: ZlibInside) {
     this.stream = stream;
-    this.#handle = handle;
-    this.#writeState = writeState;
-    // Not a DOM event: the one function that zlib calls.
-    Reflect.set(handle, "onerror", () => {
-      this.#hasFailed = true;
-    });
+    this.#inside = inside;
   }
 
   /** Begins a stream at `offset` of `input`, which stays borrowed until the last `fill`. */
   begin(input: Uint8Array, offset: number): void {
-    this.#handle.reset();
+    this.#inside.handle.reset();
     this.#hasFailed = false;
     this.#input = input;
     this.#inputOffset = offset;
@@ -74,7 +51,7 @@ export class InflateEngine {
    */
   fill(output: Uint8Array, start: number, end: number): number {
     const inputBytes = this.#input.length - this.#inputOffset;
-    this.#handle.writeSync(
+    this.#inside.handle.writeSync(
       constants.Z_FINISH,
       this.#input,
       this.#inputOffset,
@@ -84,7 +61,7 @@ export class InflateEngine {
       end - start,
     );
     if (this.#hasFailed) return -1;
-    const [outputLeft = 0, inputLeft = 0] = this.#writeState;
+    const [outputLeft = 0, inputLeft = 0] = this.#inside.writeState;
     this.#inputOffset = this.#input.length - inputLeft;
     return end - outputLeft;
   }

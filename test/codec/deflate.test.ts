@@ -1,9 +1,9 @@
 /** RFC 7692: compressed messages in and out, golden bytes, bombs and rubbish. */
 import { randomBytes } from "node:crypto";
-import { createInflateRaw, constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { createDeflateRaw, createInflateRaw, constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { deflateBytesMax, deflateBytesMin, deflateFrame } from "../../src/codec/deflate.ts";
+import { createEngine, deflateBytesMax, deflateBytesMin, deflateFrame } from "../../src/codec/deflate.ts";
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import { InflateEngine } from "../../src/codec/inflate-engine.ts";
 import { inflateMessage } from "../../src/codec/inflate.ts";
@@ -289,6 +289,63 @@ describe("frames that we compress", () => {
     const first = deflateFrame(opcode.text, payload);
     deflateFrame(opcode.text, Buffer.from("secret".repeat(200)));
     expect(deflateFrame(opcode.text, payload)).toEqual(first);
+  });
+});
+
+describe("our deflater and node's", () => {
+  const engine = createEngine();
+
+  it("this Node has an inside that we know", () => {
+    expect(engine).not.toBeNull();
+  });
+
+  it("make the same frames, in any order", () => {
+    const text = fc.string({ minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(text, fc.nat(9000), fc.nat(4), (piece, bytes, noise) => {
+        const payload = Buffer.alloc(deflateBytesMin + bytes, piece);
+        randomBytes(Math.floor((payload.length * noise) / 4)).copy(payload);
+        const ours = deflateFrame(opcode.text, payload, engine);
+        expect(ours).toEqual(deflateFrame(opcode.text, payload, null));
+      }),
+      { numRuns: 500 },
+    );
+    const largest = Buffer.from(randomBytes(deflateBytesMax / 2).toString("hex"));
+    expect(deflateFrame(opcode.text, largest, engine)).toEqual(deflateFrame(opcode.text, largest, null));
+  });
+
+  it.each([
+    ["no stream", null],
+    ["no handle", {}],
+    ["no write state", { _handle: { reset() {}, writeSync() {} } }],
+    ["no reset", { _handle: { writeSync() {} }, _writeState: new Uint32Array(2) }],
+    [
+      "a handle that does nothing",
+      { _handle: { reset() {}, writeSync() {} }, _writeState: new Uint32Array(2) },
+    ],
+  ])("a Node whose zlib has %s is served by its public function", (_name, stream) => {
+    expect(createEngine(stream)).toBeNull();
+  });
+
+  it.each([
+    { name: "other bytes", lie: 0 },
+    { name: "what it remembers of the last message", lie: 1 },
+    { name: "no word of what does not fit", lie: 2 },
+  ])("nor is one taken that gives $name", ({ lie }) => {
+    const stream = createDeflateRaw({ windowBits: 12, memLevel: 5, level: 6 });
+    const real = Reflect.get(stream, "_handle") as { reset(): void; writeSync(...parts: unknown[]): void };
+    const state = Reflect.get(stream, "_writeState") as Uint32Array;
+    let calls = 0;
+    const handle = {
+      reset: () => (lie === 1 && calls > 0 ? undefined : real.reset()),
+      writeSync: (...parts: unknown[]) => {
+        real.writeSync(...parts);
+        calls += 1;
+        if (lie === 0) (parts[4] as Buffer).fill(0);
+        if (lie === 2 && calls === 3) state[0] = 1;
+      },
+    };
+    expect(createEngine({ _handle: handle, _writeState: state })).toBeNull();
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { runCases, type BenchCase } from "../../load/bench/bench-case.ts";
 import { loadBuild, type BenchHubClass } from "../../load/bench/built-modules.ts";
-import { codecCases, jsonCases, maskCases } from "../../load/bench/codec-cases.ts";
+import { codecCases, deflateCases, jsonCases, maskCases } from "../../load/bench/codec-cases.ts";
 import { hubCases, ingestCases } from "../../load/bench/hub-cases.ts";
 import { measureTopicSets, topicSetReport } from "../../load/bench/topic-sets.ts";
 import { Hub } from "../../src/hub/hub.ts";
@@ -21,7 +21,7 @@ describe("what the micro benchmarks drive is what there is", () => {
     expect(real).toBeInstanceOf(Hub);
   });
 
-  it.each([...codecCases(build), ...maskCases(build), ...jsonCases(build)])(
+  it.each([...codecCases(build), ...maskCases(build), ...deflateCases(build), ...jsonCases(build)])(
     "$name does something",
     (each) => {
       expect(each.run()).toBeGreaterThan(0);
