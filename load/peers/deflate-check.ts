@@ -10,8 +10,8 @@ const answerTimeoutMs = 3000;
 export async function offersDeflate(world: PeerWorld, variants: readonly Variant[]): Promise<boolean> {
   const variant = variants.find(({ load }) => load.deflate);
   if (variant === undefined) return false;
-  const { peer, settings, query, workers } = variant;
-  const server = await peer.start(world, { settings, query, workers, topicCount: 1 });
+  const { peer, settings, query, workers, hasAllCores } = variant;
+  const server = await peer.start(world, { settings, query, workers, hasAllCores, topicCount: 1 });
   try {
     return /^sec-websocket-extensions:\s*permessage-deflate/imu.test(
       await answerOf(server.port, `/ws?batch=1`),

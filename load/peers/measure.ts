@@ -78,6 +78,7 @@ export interface Variant {
   readonly settings: readonly string[];
   readonly query: string;
   readonly workers: number;
+  readonly hasAllCores: boolean;
   readonly load: Load;
 }
 
@@ -181,8 +182,9 @@ async function withServer(
   variant: Variant,
   use: (server: RunningPeer) => Promise<Figures>,
 ): Promise<Figures> {
-  const { settings, query, workers, load } = variant;
-  const server = await variant.peer.start(world, { settings, query, workers, topicCount: load.topicCount });
+  const { settings, query, workers, hasAllCores, load } = variant;
+  const { topicCount } = load;
+  const server = await variant.peer.start(world, { settings, query, workers, hasAllCores, topicCount });
   try {
     return await use(server);
   } finally {

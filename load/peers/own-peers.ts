@@ -29,7 +29,7 @@ function tapecast(name: string, title: string, delivery: "every" | "latest"): Pe
     name,
     title,
     prepare: () => Promise.resolve({ version: "this tree" }),
-    async start(world, { settings, query, workers }) {
+    async start(world, { settings, query, workers, hasAllCores }) {
       const all = [
         "listen.host=127.0.0.1",
         "listen.port=0",
@@ -44,7 +44,7 @@ function tapecast(name: string, title: string, delivery: "every" | "latest"): Pe
         ...settings,
       ];
       const command = [process.execPath, entry, "serve", ...all.flatMap((each) => ["--set", each])];
-      const cores = workers > 1 ? world.pinning?.all : world.pinning?.server;
+      const cores = hasAllCores ? world.pinning?.all : world.pinning?.server;
       const program = new Program(name, command, cores ?? null);
       const port = Number((await program.line(/^listening http:\/\/[^:]+:(\d+)$/u))[1]);
       return running(program, port, `/ws?topics=%T${query}`, world);

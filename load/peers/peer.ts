@@ -41,8 +41,10 @@ export interface StartOptions {
   readonly settings: readonly string[];
   /** Behind the path's query; ours only. */
   readonly query: string;
-  /** Ours only. More than one has all cores. */
+  /** Ours only. */
   readonly workers: number;
+  /** Ours only: all cores, which it shares with the clients, instead of the server's own. */
+  readonly hasAllCores: boolean;
 }
 
 export interface Peer {

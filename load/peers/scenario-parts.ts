@@ -22,12 +22,15 @@ interface VariantChanges {
   readonly settings?: readonly string[];
   readonly query?: string;
   readonly workers?: number;
+  /** By default when there are several workers. */
+  readonly hasAllCores?: boolean;
 }
 
 /** A server under a load. */
 export function variant(peer: Peer, load: Load, changes: VariantChanges = {}): Variant {
   const { name = peer.name, title = peer.title, settings = [], query = "", workers = 1 } = changes;
-  return { name, title, peer, settings, query, workers, load };
+  const { hasAllCores = workers > 1 } = changes;
+  return { name, title, peer, settings, query, workers, hasAllCores, load };
 }
 
 type GoalChanges = Partial<Pick<Goal, "of" | "against" | "bound" | "isStretch">>;

@@ -260,17 +260,18 @@ const p8Idle: Scenario = {
   reference: "at-once",
 };
 
+/** As many deliveries as `oneToAll`. */
+const thinlySpread: Load = { ...oneToAll, connections: 10_000, ratePerSec: 10 };
 const p9Growth: Scenario = {
   name: "p9-growth",
   title: "Growth: 100,000 deliveries/s to 1,000 and to 10,000 sockets",
   kind: "fanOut",
   variants: [
-    variant(
-      tapecastEvery,
-      { ...oneToAll, connections: 10_000, ratePerSec: 10 },
-      { title: "Tapecast, 10,000 sockets" },
-    ),
+    variant(tapecastEvery, thinlySpread, { title: "Tapecast, 10,000 sockets" }),
     variant(tapecastEvery, oneToAll, { name: "1000", title: "Tapecast, 1,000 sockets" }),
+    // What the kernel alone wants more of.
+    variant(floorSend, thinlySpread, { name: "floor-10000", title: "C floor, 10,000 sockets" }),
+    variant(floorSend, oneToAll, { name: "floor-1000", title: "C floor, 1,000 sockets" }),
   ],
   goals: [
     goal("P9", "CPU per delivery at most 1.2 × that at 1,000", "usPerDelivery", 1.2, { against: ["1000"] }),
@@ -286,7 +287,12 @@ const p9Workers: Scenario = {
   kind: "fanOut",
   variants: [
     variant(tapecastEvery, manyTopics, { title: "Tapecast, two workers", workers: 2 }),
-    variant(tapecastEvery, manyTopics, { name: "one", title: "Tapecast, one worker" }),
+    // Beside the clients too, as two workers are: what is compared is their number.
+    variant(tapecastEvery, manyTopics, { name: "one", title: "Tapecast, one worker", hasAllCores: true }),
+    variant(tapecastEvery, manyTopics, {
+      name: "pinned",
+      title: "Tapecast, one worker on a core of its own",
+    }),
   ],
   goals: [
     goal("P9", "two workers' deliveries per CPU-second at least 0.9 × one's", "deliveriesPerCpuSec", 0.9, {
