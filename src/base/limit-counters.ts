@@ -34,6 +34,8 @@ export const limitNames = [
   "waitingCommandBytesTotalMax",
   "httpPublishesPerSecMax",
   "httpBodyBytesInFlightMax",
+  "httpAnswerBytesTotalMax",
+  "httpRequestsInFlightMax",
 ] as const;
 
 /** A key of `limits`. */

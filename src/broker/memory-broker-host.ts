@@ -36,14 +36,20 @@ interface Worker {
 /** See the file head. */
 export class MemoryBrokerHost {
   readonly #clock: Clock;
+  readonly #logBytesMax: number;
+  /** The one that was published on or made longest ago comes first. */
   readonly #topics = new Map<string, HeldTopic>();
+  #logBytes = 0;
+  #logsDropped = 0;
   readonly #openers = new Map<string, Set<Worker>>();
   readonly #published = new Map<string, { readonly position: Position; readonly atMs: number }>();
   readonly #timer: NodeJS.Timeout;
   #lastEpoch = 0;
 
-  constructor(clock: Clock) {
+  /** @param logBytesMax of all logs together (`broker.memory.logBytesMax`); infinity for no limit. */
+  constructor(clock: Clock, logBytesMax: number) {
     this.#clock = clock;
+    this.#logBytesMax = logBytesMax;
     this.#timer = setInterval(() => this.sweep(), sweepIntervalMs);
     this.#timer.unref();
   }
@@ -51,6 +57,16 @@ export class MemoryBrokerHost {
   /** How many logs are held. For metrics and tests. */
   get topicCount(): number {
     return this.#topics.size;
+  }
+
+  /** Memory of all logs, about. */
+  get logBytes(): number {
+    return this.#logBytes;
+  }
+
+  /** Logs given up because all together had become too large. */
+  get logsDropped(): number {
+    return this.#logsDropped;
   }
 
   /** Serves a worker until its port closes. */
@@ -83,7 +99,12 @@ export class MemoryBrokerHost {
       if (before !== undefined && nowMs - before.atMs < idempotencyKeepMs) return before.position;
     }
     const held = this.#held(topic, nowMs);
+    const bytesBefore = held.log.bytes;
     const position = held.log.append(data, origin, topic.history, nowMs);
+    this.#logBytes += held.log.bytes - bytesBefore;
+    this.#topics.delete(topic.name);
+    this.#topics.set(topic.name, held);
+    this.#makeRoom(topic.name);
     if (key !== null) this.#remember(key, position, nowMs);
     this.#fanOut(topic.name, position.epoch, position.seq, data, origin);
     return position;
@@ -94,8 +115,10 @@ export class MemoryBrokerHost {
     const nowMs = this.#clock.nowMs();
     for (const [name, { log, ttlMs }] of this.#topics) {
       if (this.#openers.has(name)) log.touch(nowMs);
+      const bytesBefore = log.bytes;
       log.dropOlderThan(nowMs - ttlMs);
-      if (log.isExpired(nowMs)) this.#topics.delete(name);
+      this.#logBytes += log.bytes - bytesBefore;
+      if (log.isExpired(nowMs)) this.#drop(name, log);
     }
     for (const [key, { atMs }] of this.#published) {
       if (nowMs - atMs < idempotencyKeepMs) break;
@@ -167,11 +190,34 @@ export class MemoryBrokerHost {
     let held = this.#topics.get(topic.name);
     // What has expired is gone, whether the sweep has come by or not.
     if (held === undefined || (held.log.isExpired(nowMs) && !this.#openers.has(topic.name))) {
+      if (held !== undefined) this.#drop(topic.name, held.log);
       held = { log: new MemoryLog(this.#newEpoch(), nowMs, emptyLogKeepMs), ttlMs: 0 };
       this.#topics.set(topic.name, held);
+      this.#logBytes += held.log.bytes;
+      this.#makeRoom(topic.name);
     }
     held.ttlMs = topic.history?.ttlMs ?? 0;
     return held;
+  }
+
+  /**
+   * Clients choose the names of topics, and each may have a whole history: when all logs are too large, those that
+   * were published on longest ago are given up. Their topics begin a new epoch, so nobody takes what is left for whole.
+   * @param keep the topic that needs the room.
+   */
+  #makeRoom(keep: string): void {
+    if (this.#logBytes <= this.#logBytesMax) return;
+    for (const [name, { log }] of this.#topics) {
+      if (name === keep) continue;
+      this.#drop(name, log);
+      this.#logsDropped += 1;
+      if (this.#logBytes <= this.#logBytesMax) return;
+    }
+  }
+
+  #drop(name: string, log: MemoryLog): void {
+    this.#logBytes -= log.bytes;
+    this.#topics.delete(name);
   }
 
   /** Microseconds since 1970, as Redis's are; never the same twice. */

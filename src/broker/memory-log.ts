@@ -9,9 +9,14 @@ interface StoredEntry extends LogEntry {
   readonly storedMs: number;
 }
 
+/** About what a log and an entry take beside the data itself. */
+const logBytes = 512;
+const entryBytes = 128;
+
 /** See the file head. */
 export class MemoryLog {
   readonly epoch: string;
+  #bytes = logBytes;
   #seq = 0;
   /** Oldest first, without holes, from `#firstIndex` on. */
   #entries: StoredEntry[] = [];
@@ -27,6 +32,11 @@ export class MemoryLog {
     this.#keepMs = keepMs;
   }
 
+  /** Memory held, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get position(): Position {
     return { epoch: this.epoch, seq: this.#seq };
   }
@@ -39,6 +49,7 @@ export class MemoryLog {
     nowMs: number,
   ): Position {
     this.#seq++;
+    this.#bytes += entryBytes + data.length;
     this.#entries.push({ seq: this.#seq, data, origin, storedMs: nowMs });
     while (this.#entries.length - this.#firstIndex > history.size) this.#dropFirst();
     this.#usedMs = nowMs;
@@ -91,6 +102,12 @@ export class MemoryLog {
   }
 
   #dropFirst(): void {
+    const first = this.#entries[this.#firstIndex];
+    if (first !== undefined) {
+      this.#bytes -= entryBytes + (first.data?.length ?? 0);
+      // Its place stays for a while, its data must not.
+      this.#entries[this.#firstIndex] = { ...first, data: null };
+    }
     this.#firstIndex++;
     // `shift` on a long array copies it: the dead front goes when it is the larger half.
     if (this.#firstIndex * 2 < this.#entries.length) return;

@@ -111,6 +111,16 @@ export const limitsSchema = z
         description: "Memory of a worker for bodies of HTTP requests; a request beyond it is answered 503.",
         unit: "bytes",
       }),
+      httpAnswerBytesTotalMax: limit(1024, 1_099_511_627_776, 134_217_728, {
+        description:
+          "Bytes of a worker's HTTP answers that were not taken yet; more ends the connections whose answers have been " +
+          "waiting longest.",
+        unit: "bytes",
+      }),
+      httpRequestsInFlightMax: limit(1, countMax, 4096, {
+        description: "HTTP requests that a worker works on at once; one more is answered 503.",
+        unit: "requests",
+      }),
       pendingBytesMax: limit(1024, bytesMax, 1_048_576, {
         description:
           "Bytes given to a connection's socket and not yet taken by the kernel, replies included; more close it " +
@@ -118,7 +128,9 @@ export const limitsSchema = z
         unit: "bytes",
       }),
       pendingAgeMsMax: limit(10, timerMsMax, 10_000, {
-        description: "Time since the kernel last took any of them; more closes the connection with 4001.",
+        description:
+          "Time since the kernel last took any of them; more closes the connection with 4001. An HTTP answer of more " +
+          "than 1 KiB that is not taken ends its connection after this time, or twice it.",
         unit: "milliseconds",
       }),
       pendingBytesTotalMax: limit(1024, 1_099_511_627_776, 536_870_912, {

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { rangeProblem } from "../base/ip-address.ts";
 import { authSchema } from "./auth-schema.ts";
 import { limitsSchema } from "./limits-schema.ts";
-import { choice, flag, integer, optionalText, text } from "./option.ts";
+import { choice, flag, integer, limit, optionalText, text } from "./option.ts";
 import { topicsSchema } from "./topics-schema.ts";
 
 /** A millisecond option never exceeds what setTimeout can wait: 2^31 - 1 ms, about 24.8 days. */
@@ -114,11 +114,21 @@ const redisSchema = section("Used with `kind: redis` only.", {
   }),
 });
 
+const memorySchema = section("Used with `kind: memory` only.", {
+  logBytesMax: limit(1_048_576, 1_099_511_627_776, 536_870_912, {
+    description:
+      "Memory of the primary process for the history of all topics, about; when more is published, those whose last " +
+      "publication is oldest lose theirs and begin a new epoch. null is no limit.",
+    unit: "bytes",
+  }),
+});
+
 const brokerSchema = section("What carries publications from publishers to all workers.", {
   kind: choice(["memory", "redis"], "memory", {
     description:
       "`memory`: one machine, the log lives in the primary process. `redis`: any number of machines.",
   }),
+  memory: memorySchema,
   redis: redisSchema,
 });
 

@@ -25,6 +25,7 @@ import { pageRoutes } from "./page-routes.ts";
 import { packageRoot, readPages } from "./page-table.ts";
 import { publishLinesMax } from "./publish-batch.ts";
 import { publishRoute } from "./publish-route.ts";
+import { PendingAnswers } from "./pending-answers.ts";
 import { RequestTracker } from "./request-tracker.ts";
 import { RoutePaths } from "./route-paths.ts";
 import { securityHeaders } from "./security-headers.ts";
@@ -51,6 +52,12 @@ export interface HttpApiOptions {
   readonly publishBodyBytesMax?: number;
   /** Memory of all bodies together (`limits.httpBodyBytesInFlightMax`); no limit when absent. */
   readonly bodyBytesInFlightMax?: number;
+  /** Bytes of all answers that are not taken yet (`limits.httpAnswerBytesTotalMax`); no limit when absent. */
+  readonly answerBytesTotalMax?: number;
+  /** Time in which none of an answer is taken (`limits.pendingAgeMsMax`); null or absent: no limit. */
+  readonly pendingAgeMsMax?: number | null;
+  /** Requests at once (`limits.httpRequestsInFlightMax`); no limit when absent. */
+  readonly requestsInFlightMax?: number;
   /** Most bytes of `data` in one history answer; 16 MiB when absent. */
   readonly historyBytesMax?: number;
   /** Whose word about clients counts; nobody's when absent. */
@@ -80,7 +87,12 @@ const mebibyte = 1_048_576;
 /** Builds the API over a backend and reads the pages. @throws what a broken route registration throws */
 export async function createHttpApi(backend: HttpBackend, options: HttpApiOptions): Promise<HttpApi> {
   const counters = createHttpCounters();
-  const requests = new RequestTracker(counters);
+  const requests = new RequestTracker(counters, options.requestsInFlightMax ?? Number.POSITIVE_INFINITY);
+  const answers = new PendingAnswers(
+    options.answerBytesTotalMax ?? Number.POSITIVE_INFINITY,
+    options.pendingAgeMsMax ?? null,
+    counters.answers,
+  );
   const bodies = new BodyBudget(options.bodyBytesInFlightMax ?? Number.POSITIVE_INFINITY);
   const proxies = options.proxies ?? new TrustedProxies([]);
   const app = fastify({
@@ -122,7 +134,7 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
   // Bodies are read by the one route that wants them, as bytes.
   app.removeAllContentTypeParsers();
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
-  followRequests(app, requests);
+  followRequests(app, requests, answers);
   answerErrors(app, counters, options);
   await describeApi(app, options.version);
 
@@ -157,10 +169,11 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
 }
 
 /** What every request goes through before its route, and every answer carries. */
-function followRequests(app: FastifyInstance, requests: RequestTracker): void {
+function followRequests(app: FastifyInstance, requests: RequestTracker, answers: PendingAnswers): void {
   app.addHook("onRequest", async (request, reply) => {
-    requests.begin(request.routeOptions.config.httpRoute ?? "other", reply.raw);
+    const isWelcome = requests.begin(request.routeOptions.config.httpRoute ?? "other", reply.raw);
     reply.headers(securityHeaders);
+    if (!isWelcome) throw tooManyRequests();
     // Answers about topics and health are true for a moment; pages and their parts say otherwise themselves.
     reply.header("cache-control", "no-store");
     // A sender that waits to be invited may not send its body after another answer: the connection cannot go on.
@@ -176,8 +189,20 @@ function followRequests(app: FastifyInstance, requests: RequestTracker): void {
   // Last of all, since a drain may have begun while the request was worked on.
   app.addHook("onSend", async (_request, reply, payload) => {
     if (requests.draining) reply.header("connection", "close");
+    answers.add(reply.raw, bytesOf(payload));
     return payload;
   });
+}
+
+/** All of our answers are text or bytes. */
+function bytesOf(payload: unknown): number {
+  if (typeof payload === "string") return Buffer.byteLength(payload);
+  return payload instanceof Uint8Array ? payload.length : 0;
+}
+
+function tooManyRequests(): HttpRefusal {
+  const message = "too many requests are being worked on at once: try again in a second";
+  return new HttpRefusal(503, "unavailable", message, { "retry-after": "1", connection: "close" });
 }
 
 /** Every error of every route ends in one of these two, and both in `sendRefusal`. */

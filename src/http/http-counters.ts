@@ -30,6 +30,8 @@ export interface HttpCounters {
   clientErrors: number;
   /** Requests being worked on now. */
   requestsInFlight: number;
+  /** Of answers that were not taken yet, and how many of them were given up to make room. */
+  readonly answers: { pendingBytes: number; shed: number };
 }
 
 /** Counters at zero, every name present. */
@@ -66,6 +68,7 @@ export function createHttpCounters(): HttpCounters {
     },
     clientErrors: 0,
     requestsInFlight: 0,
+    answers: { pendingBytes: 0, shed: 0 },
   };
 }
 

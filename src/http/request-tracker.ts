@@ -1,14 +1,18 @@
-/** Requests from their head to the end of their answer: counts them, and tells when the last one is through. */
+/** Requests from their head to the end of their answer: counts them, limits them, and tells when the last one is through. */
 import type { ServerResponse } from "node:http";
+import { limitCounters } from "../base/limit-counters.ts";
 import { type HttpCounters, type HttpRoute, statusClassOf } from "./http-counters.ts";
 
 export class RequestTracker {
   readonly #counters: HttpCounters;
+  readonly #inFlightMax: number;
   #draining = false;
   #onIdle: (() => void) | null = null;
 
-  constructor(counters: HttpCounters) {
+  /** @param inFlightMax `limits.httpRequestsInFlightMax`; infinity for none. */
+  constructor(counters: HttpCounters, inFlightMax: number) {
     this.#counters = counters;
+    this.#inFlightMax = inFlightMax;
   }
 
   /** True once `drain` was called: answers then close their connection. */
@@ -16,14 +20,22 @@ export class RequestTracker {
     return this.#draining;
   }
 
-  /** Follows one request until its answer is written or its connection gone. */
-  begin(route: HttpRoute, response: ServerResponse): void {
+  /**
+   * Follows one request until its answer is written or its connection gone.
+   * @returns false when it is one too many: it is followed all the same, but should be refused.
+   */
+  begin(route: HttpRoute, response: ServerResponse): boolean {
     this.#counters.requestsInFlight += 1;
     response.once("close", () => {
       this.#counters.requestsInFlight -= 1;
       if (response.headersSent) this.#counters.requests[route][statusClassOf(response.statusCode)] += 1;
       if (this.#counters.requestsInFlight === 0) this.#onIdle?.();
     });
+    if (this.#counters.requestsInFlight <= this.#inFlightMax) return true;
+    // Answered from memory at once; an operator's probe must not take a full server for a dead one.
+    if (route === "health" || route === "ready") return true;
+    limitCounters.hit("httpRequestsInFlightMax");
+    return false;
   }
 
   /** Resolves when no request is left, at the latest after `graceMs`. */

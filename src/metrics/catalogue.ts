@@ -135,6 +135,12 @@ export const workerCatalogue = {
     labels: [],
     help: "Bytes given to the sockets of all connections and not taken by the kernel when each was last looked at.",
   },
+  arrivingBytes: {
+    name: "tapecast_arriving_bytes",
+    type: "gauge",
+    labels: [],
+    help: "Memory held for messages of all WebSocket connections that are not whole yet (`limits.arrivingBytesTotalMax`).",
+  },
   connectionsShed: {
     name: "tapecast_connections_shed_total",
     type: "counter",
@@ -415,6 +421,12 @@ export const workerCatalogue = {
     labels: [],
     help: "HTTP requests being worked on now.",
   },
+  httpAnswerBytes: {
+    name: "tapecast_http_answer_bytes",
+    type: "gauge",
+    labels: [],
+    help: "Bytes of HTTP answers of more than 1 KiB that were not taken yet (`limits.httpAnswerBytesTotalMax`).",
+  },
   httpClientErrors: {
     name: "tapecast_http_client_errors_total",
     type: "counter",
@@ -498,6 +510,18 @@ export const primaryCatalogue = {
     type: "gauge",
     labels: [],
     help: "Resident memory of the primary process; with broker.kind memory it holds the history.",
+  },
+  memoryLogBytes: {
+    name: "tapecast_memory_log_bytes",
+    type: "gauge",
+    labels: [],
+    help: "With broker.kind memory: what the history of all topics takes, about (`broker.memory.logBytesMax`).",
+  },
+  memoryLogsDropped: {
+    name: "tapecast_memory_logs_dropped_total",
+    type: "counter",
+    labels: [],
+    help: "Topics whose history was given up because `broker.memory.logBytesMax` was reached.",
   },
   primaryCpuSeconds: {
     name: "tapecast_primary_cpu_seconds_total",

@@ -19,6 +19,8 @@ export interface PrimarySources {
   workersReady(): number;
   /** By slot and cause (`exited`, `stalled`). */
   workerRestarts(): readonly { readonly slot: number; readonly cause: string; readonly count: number }[];
+  /** Of the memory broker; zeros without it. */
+  memoryLogs(): { readonly bytes: number; readonly dropped: number };
   /** Seconds since the last snapshot of each slot that ever sent one. */
   snapshotAges(): readonly { readonly slot: number; readonly seconds: number }[];
 }
@@ -53,6 +55,8 @@ function primaryReadings(
       sources.workerRestarts().map(({ slot, cause, count }) => ofSlot(slot, count, { cause })),
     workerSnapshotAge: () => sources.snapshotAges().map(({ slot, seconds }) => ofSlot(slot, seconds)),
     primaryResidentMemory: () => process.memoryUsage.rss(),
+    memoryLogBytes: () => sources.memoryLogs().bytes,
+    memoryLogsDropped: () => sources.memoryLogs().dropped,
     primaryCpuSeconds: cpuSeconds,
     primaryEventLoopDelay: () => byLabel("quantile", eventLoop.takeDelays()),
   };

@@ -111,11 +111,14 @@ export interface HttpSources {
   readonly requests: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly clientErrors: number;
   readonly requestsInFlight: number;
+  readonly answers: { readonly pendingBytes: number };
 }
 
 /** Functions, because a layer may replace its counter object; each is called once a snapshot. */
 export interface WorkerSources {
   connections(): ConnectionSources;
+  /** Bytes held of messages that are not whole. */
+  arrivingBytes(): number;
   deflate(): DeflateSources;
   /** As `limitCounters.reached` of src/base/limit-counters.ts. */
   limits(): CountsByLabel;
@@ -166,6 +169,7 @@ function workerReadings(
     publishesAccepted: () => sources.http().publicationsAccepted,
     publishesRefused: () => byLabel("code", sources.http().publicationsRefused),
     httpRequestsInFlight: () => sources.http().requestsInFlight,
+    httpAnswerBytes: () => sources.http().answers.pendingBytes,
     httpClientErrors: () => sources.http().clientErrors,
     httpRequests: () =>
       Object.entries(sources.http().requests).flatMap(([route, byStatus]) =>
@@ -206,6 +210,7 @@ function connectionReadings(sources: WorkerSources) {
     socketWrites: () => sources.connections().writes,
     socketWritesPended: () => sources.connections().pended,
     pendingBytes: () => sources.connections().pendingBytes,
+    arrivingBytes: () => sources.arrivingBytes(),
     connectionsShed: () => sources.connections().shed,
   };
 }

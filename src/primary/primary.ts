@@ -11,7 +11,7 @@ import type { Logger } from "pino";
 import { systemClock } from "../base/clock.ts";
 import { exitConfig, exitUnavailable } from "../base/worker-messages.ts";
 import { MemoryBrokerHost } from "../broker/memory-broker-host.ts";
-import type { Config } from "../config/schema.ts";
+import { limitNumber, type Config } from "../config/schema.ts";
 import { ClusterMetrics, expositionContentType } from "../metrics/cluster-metrics.ts";
 import { PrimaryMetrics } from "../metrics/primary-metrics.ts";
 import type { MetricsSnapshot } from "../metrics/snapshot.ts";
@@ -71,7 +71,10 @@ class Primary implements SupervisorListener {
     this.#stopped = new Promise((resolve) => {
       this.#stop = resolve;
     });
-    this.#brokerHost = config.broker.kind === "memory" ? new MemoryBrokerHost(systemClock) : null;
+    this.#brokerHost =
+      config.broker.kind === "memory"
+        ? new MemoryBrokerHost(systemClock, limitNumber(config.broker.memory.logBytesMax))
+        : null;
     const workerCount = config.workers === "auto" ? availableParallelism() : config.workers;
     this.#supervisor = new Supervisor(
       {
@@ -89,6 +92,10 @@ class Primary implements SupervisorListener {
       workersConfigured: workerCount,
       workersReady: () => this.#supervisor.readyCount(),
       workerRestarts: () => this.#supervisor.restarts(),
+      memoryLogs: () => ({
+        bytes: this.#brokerHost?.logBytes ?? 0,
+        dropped: this.#brokerHost?.logsDropped ?? 0,
+      }),
       snapshotAges: () => this.#snapshotAges(),
     });
     this.#admin = new AdminServer({

@@ -1,7 +1,8 @@
 /**
  * The state machine of one connection on `/ws` (docs/PROTOCOL.md): commands in, replies and publications out.
  * Commands begin in the order in which they came; one that must wait (topics that are being opened, a token that is
- * being verified) holds those behind it back. `publish` and `history` are answered when the broker has answered.
+ * being verified, a history that is being read: a connection holds one at a time) holds those behind it back. `publish`
+ * is answered when the broker has answered.
  */
 import type { Identity } from "../auth/identity.ts";
 import { BrokerError, RequestError } from "../base/errors.ts";
@@ -309,10 +310,14 @@ export class NativeSession {
       );
     }
     const options = { origin: this.#connection.id };
-    this.#answer(idJson, this.#services.broker.publish(topic, Buffer.from(data), options), (position) => {
-      const place = position === null ? {} : { epoch: position.epoch, seq: position.seq };
-      return Buffer.from(JSON.stringify({ topic: topic.name, ...place }));
-    });
+    void this.#answer(
+      idJson,
+      this.#services.broker.publish(topic, Buffer.from(data), options),
+      (position) => {
+        const place = position === null ? {} : { epoch: position.epoch, seq: position.seq };
+        return Buffer.from(JSON.stringify({ topic: topic.name, ...place }));
+      },
+    );
   }
 
   #history(idJson: string, command: Extract<Command, { method: "history" }>): void {
@@ -320,7 +325,8 @@ export class NativeSession {
     this.#services.topics.requireSubscribe(this.#identity, topic.name);
     if (topic.history === null) throw new RequestError("bad_request", "this topic keeps no history");
     const { since, limit } = command;
-    this.#answer(idJson, this.#services.broker.history(topic, since, limit), (page) => {
+    this.#isBusy = true;
+    const answered = this.#answer(idJson, this.#services.broker.history(topic, since, limit), (page) => {
       const { epoch, seq } = page.position;
       const reply = new ReplyWriter().text(
         `{"topic":${JSON.stringify(topic.name)},"epoch":${JSON.stringify(epoch)},"seq":${seq},`,
@@ -332,6 +338,7 @@ export class NativeSession {
       }
       return bytes;
     });
+    void answered.then(() => this.#next());
   }
 
   #token(idJson: string, token: string): void {
@@ -392,8 +399,12 @@ export class NativeSession {
   // ---- out ----
 
   /** Replies with what a promise of the broker gives, as the member `result`. */
-  #answer<Result>(idJson: string, promise: Promise<Result>, encode: (result: Result) => Uint8Array): void {
-    promise
+  #answer<Result>(
+    idJson: string,
+    promise: Promise<Result>,
+    encode: (result: Result) => Uint8Array,
+  ): Promise<void> {
+    return promise
       .then((result) => {
         if (this.#isClosed) return;
         const reply = new ReplyWriter().text(`{"id":${idJson},"result":`).data(encode(result)).text("}");

@@ -108,6 +108,9 @@ export class Worker {
       headTimeoutMs: config.limits.headTimeoutMs ?? 60_000,
       proxies,
       bodyBytesInFlightMax: limitNumber(config.limits.httpBodyBytesInFlightMax),
+      answerBytesTotalMax: limitNumber(config.limits.httpAnswerBytesTotalMax),
+      pendingAgeMsMax: config.limits.pendingAgeMsMax,
+      requestsInFlightMax: limitNumber(config.limits.httpRequestsInFlightMax),
       version: parts.version,
       onError: (error, route) => peerLog.error({ err: error, route }, "an HTTP request failed"),
     });
@@ -224,6 +227,7 @@ export class Worker {
     const { broker } = this.#parts;
     return {
       connections: () => this.#connections.counters,
+      arrivingBytes: () => this.#connections.arriving.counters.pendingBytes,
       deflate: () => deflateCounters,
       limits: () => limitCounters.reached,
       frontDoor: () => this.#door.counters,

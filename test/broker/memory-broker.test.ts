@@ -29,7 +29,7 @@ function attach(host: MemoryBrokerHost): { broker: MemoryBroker; close: () => vo
 }
 
 brokerSuite("memory", async () => {
-  const host = new MemoryBrokerHost(systemClock);
+  const host = new MemoryBrokerHost(systemClock, Number.POSITIVE_INFINITY);
   const closers: (() => void)[] = [];
   return {
     makeBroker: () => {
@@ -57,11 +57,15 @@ class TestClock implements Clock {
   }
 }
 
+function named(name: string): BrokerTopic {
+  return { ...everyTopic, name };
+}
+
 const everyTopic: BrokerTopic = { name: "chat.a", delivery: "every", history: { size: 10, ttlMs: 1000 } };
 
 describe("the primary's half", () => {
   it("publishes from within the primary to workers, and to nobody", async () => {
-    const host = new MemoryBrokerHost(systemClock);
+    const host = new MemoryBrokerHost(systemClock, Number.POSITIVE_INFINITY);
     const { broker, close } = attach(host);
     const recorder = new Recorder();
     await broker.start(recorder);
@@ -78,7 +82,7 @@ describe("the primary's half", () => {
 
   it("forgets a topic when its log has expired and nobody has it open; its next life has another epoch", () => {
     const clock = new TestClock();
-    const host = new MemoryBrokerHost(clock);
+    const host = new MemoryBrokerHost(clock, Number.POSITIVE_INFINITY);
     const first = host.publish(everyTopic, bytes("1"), {});
     clock.pass(2 * 1000 + 3_600_000);
     host.sweep();
@@ -95,7 +99,7 @@ describe("the primary's half", () => {
 
   it("keeps a topic that a worker has open, and forgets an asked-for name after two minutes", async () => {
     const clock = new TestClock();
-    const host = new MemoryBrokerHost(clock);
+    const host = new MemoryBrokerHost(clock, Number.POSITIVE_INFINITY);
     const { broker, close } = attach(host);
     const recorder = new Recorder();
     await broker.start(recorder);
@@ -113,9 +117,35 @@ describe("the primary's half", () => {
     host.stop();
   });
 
+  it("gives up the histories published on longest ago when all together are too large, and says so by the epoch", () => {
+    const clock = new TestClock();
+    // Two logs of 512 bytes with an entry of 128 + 1,000 each, and not a byte more.
+    const host = new MemoryBrokerHost(clock, 2 * (512 + 128 + 1000));
+    const kilobyte = new Uint8Array(1000);
+    const first = host.publish(named("chat.a"), kilobyte, {});
+    host.publish(named("chat.b"), kilobyte, {});
+    expect([host.topicCount, host.logsDropped]).toEqual([2, 0]);
+    const second = host.publish(named("chat.c"), new Uint8Array(0), {});
+    expect([host.topicCount, host.logsDropped]).toEqual([2, 1]);
+    expect(host.publish(named("chat.c"), new Uint8Array(0), {})).toEqual({ epoch: second?.epoch, seq: 2 });
+    const next = host.publish(named("chat.a"), new Uint8Array(0), {});
+    expect(next?.seq).toBe(1);
+    expect(next?.epoch).not.toBe(first?.epoch);
+    // The one that grows is kept, whatever it takes.
+    for (let count = 0; count < 10; count++) host.publish(named("chat.a"), kilobyte, {});
+    expect(host.topicCount).toBe(1);
+    expect(host.publish(named("chat.a"), kilobyte, {})?.seq).toBe(12);
+    // Ten entries are kept: what went before is not counted any more.
+    expect(host.logBytes).toBe(512 + 10 * (128 + 1000));
+    clock.pass(1001);
+    host.sweep();
+    expect(host.logBytes).toBe(512);
+    host.stop();
+  });
+
   it("forgets an idempotency key after five minutes", () => {
     const clock = new TestClock();
-    const host = new MemoryBrokerHost(clock);
+    const host = new MemoryBrokerHost(clock, Number.POSITIVE_INFINITY);
     const options = { idempotencyKey: "k" };
     expect(host.publish(everyTopic, bytes("1"), options)?.seq).toBe(1);
     clock.pass(299_999);
@@ -129,7 +159,7 @@ describe("the primary's half", () => {
 
   it("begins a later epoch even within one microsecond, and when the clock goes back", () => {
     const clock = new TestClock();
-    const host = new MemoryBrokerHost(clock);
+    const host = new MemoryBrokerHost(clock, Number.POSITIVE_INFINITY);
     const epochs = ["a", "b", "c"].map((name) => {
       clock.pass(-1);
       return Number(host.publish({ ...everyTopic, name }, bytes("1"), {})?.epoch);

@@ -54,6 +54,21 @@ describe("shared reads", () => {
   });
 });
 
+it("at most 16 parts are read at once, the others in order", async () => {
+  const reads = new Reads();
+  const shared = new SharedReads<number>();
+  const all = Array.from({ length: 18 }, (_, index) => shared.get(`part ${index}`, reads.start));
+  expect(reads.started).toHaveLength(16);
+  reads.started[3]?.resolve(3);
+  expect(await all[3]).toBe(3);
+  await turn();
+  expect(reads.started).toHaveLength(17);
+  for (const [index, { resolve }] of reads.started.entries()) if (index !== 3) resolve(index);
+  await turn();
+  reads.started[17]?.resolve(17);
+  expect(await Promise.all(all)).toHaveLength(18);
+});
+
 describe("the limiter", () => {
   it("runs so many at once, the others in order, whatever fails", async () => {
     const limiter = new Limiter(2);

@@ -80,6 +80,8 @@ describe("the documents", () => {
       clientPublishesPerUserPerSecMax: null,
       httpPublishesPerSecMax: null,
       httpBodyBytesInFlightMax: 268_435_456,
+      httpAnswerBytesTotalMax: 134_217_728,
+      httpRequestsInFlightMax: 4096,
       pendingBytesMax: 1_048_576,
       pendingAgeMsMax: 10_000,
       pendingBytesTotalMax: 536_870_912,

@@ -23,6 +23,7 @@ export function realCounters() {
 export function sourcesOf(counters: ReturnType<typeof realCounters>): WorkerSources {
   return {
     connections: () => counters.connections,
+    arrivingBytes: () => 77,
     deflate: () => deflateCounters,
     limits: () => limitCounters.reached,
     frontDoor: () => counters.frontDoor,

@@ -444,6 +444,25 @@ describe("history", () => {
   });
 });
 
+it("a connection reads one history at a time: what is read must be held until it is answered", async () => {
+  const world = filled(3);
+  const { open, promise } = gate();
+  world.broker.gate = promise;
+  const client = await world.client();
+  client.connection.take();
+  for (const id of [1, 2, 3])
+    world.send(client, { id, method: "history", params: { topic: "chat.a", limit: id } });
+  world.send(client, { id: 4, method: "ping" });
+  await tick();
+  expect(world.broker.calls).toEqual(["history chat.a since - limit 1"]);
+  expect(client.connection.take()).toEqual([]);
+  open();
+  for (let count = 0; count < 8; count++) await tick();
+  expect(world.broker.calls).toHaveLength(3);
+  const ids = client.connection.take().map((message) => (JSON.parse(message) as { id: number }).id);
+  expect(ids).toEqual([1, 2, 3, 4]);
+});
+
 describe("what goes wrong on our side", () => {
   const commands = [
     { id: 1, method: "publish", params: { topic: "chat.a", data: 1 } },
