@@ -37,9 +37,13 @@ export class OwnServer {
   /**
    * Starts it with the memory broker and the default configuration.
    * @param settings more `--set` arguments.
+   * @param environment more of its environment.
    * @throws CliError when it does not start; what it said is in the message.
    */
-  static async start(settings: readonly string[]): Promise<OwnServer> {
+  static async start(
+    settings: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<OwnServer> {
     const all = [
       "listen.host=127.0.0.1",
       "listen.port=0",
@@ -50,6 +54,7 @@ export class OwnServer {
     ];
     const child = spawn(process.execPath, [entry, "serve", ...all.flatMap((setting) => ["--set", setting])], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
     });
     // Whatever ends this process, even an exception: the workers end with their primary.
     const kill = (): void => void child.kill("SIGKILL");

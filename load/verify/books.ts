@@ -4,9 +4,12 @@
  * late is found whatever the server says of itself. By position: the server's own `epoch` and `seq` must go on without
  * a hole, and `recovered: true` must be the truth.
  *
- * A loss that the client was told of (`recovered: false`) is counted apart from a silent one.
+ * A loss that the client was told of (`recovered: false`) is counted apart from a silent one. So is what the store itself
+ * has lost: a master that dies takes with it what it answered and had not replicated (docs/REDIS.md). That is decided by
+ * what the store has at the end, and only for what was accepted when a master went: _doubtful_.
  */
 import { NumberSet } from "./number-set.ts";
+import type { LossKind } from "./store.ts";
 
 export type Delivery = "latest" | "every" | "sample";
 
@@ -41,6 +44,12 @@ interface Counts {
   fell: number;
   moved: number;
   again: number;
+  /** Messages that are none of ours. */
+  unreadable: number;
+  /** Accepted, not in the store at the end, and no fault of the store's explains it. */
+  unstored: number;
+  /** Accepted, and lost by the store in a failover. */
+  gone: number;
   recoveries: number;
   refusedRecoveries: number;
   sampledOut: number;
@@ -56,6 +65,8 @@ export interface Findings extends Readonly<Counts> {
   readonly lost: number;
   /** Of those: never arrived, within a stretch for which the client was told `recovered: false`. */
   readonly told: number;
+  /** Of those: never arrived, nobody said so, and the store has lost them. */
+  readonly doubtful: number;
   /** Clients and `latest` topics that did not end on the newest value. */
   readonly stale: number;
   readonly examples: readonly string[];
@@ -73,9 +84,17 @@ class TopicBook {
   readonly seqs = new Map<number, number>();
   /** Numbers that were published anew after the store had lost their idempotency key. */
   readonly repeated = new Set<number>();
+  /** By number: when it was accepted. */
+  readonly acceptedMs = new Map<number, number>();
+  /** Numbers that the store has lost in a failover. */
+  gone: ReadonlySet<number> = new Set();
 
-  constructor(topic: VerifiedTopic) {
+  /** A log of this store may go on in a new epoch: after a failover. */
+  readonly epochsGoOn: boolean;
+
+  constructor(topic: VerifiedTopic, epochsGoOn: boolean) {
     this.topic = topic;
+    this.epochsGoOn = epochsGoOn;
   }
 
   /** What stands at another position than it was first seen at, for people; null when all is well. */
@@ -103,17 +122,23 @@ export class Books {
     fell: 0,
     moved: 0,
     again: 0,
+    unreadable: 0,
+    unstored: 0,
+    gone: 0,
     recoveries: 0,
     refusedRecoveries: 0,
     sampledOut: 0,
   };
   readonly #clientCount: number;
 
-  /** @param clientCount each subscribes to all topics before the first message is published. */
-  constructor(topics: readonly VerifiedTopic[], clientCount: number) {
+  /**
+   * @param clientCount each subscribes to all topics before the first message is published.
+   * @param epochsGoOn the store fails over: `recovered: true` may be said across epochs.
+   */
+  constructor(topics: readonly VerifiedTopic[], clientCount: number, epochsGoOn = false) {
     this.topics = topics;
     this.#clientCount = clientCount;
-    this.#topicBooks = topics.map((topic) => new TopicBook(topic));
+    this.#topicBooks = topics.map((topic) => new TopicBook(topic, epochsGoOn));
     for (let client = 0; client < clientCount; client++) {
       for (const book of this.#topicBooks)
         this.#readers.push(new ReaderBook(client, book, this.#counts, this.#note));
@@ -138,7 +163,10 @@ export class Books {
   accept(topicIndex: number, number: number, position: Position | null): void {
     const book = this.#topicBooks[topicIndex];
     if (book === undefined) throw new RangeError(`no topic ${topicIndex}`);
-    if (!book.accepted.has(number)) book.acceptedCount++;
+    if (!book.accepted.has(number)) {
+      book.acceptedCount++;
+      book.acceptedMs.set(number, performance.now());
+    }
     book.accepted.add(number);
     book.highest = Math.max(book.highest, number);
     const moved = position === null ? null : book.movedTo(number, position.seq);
@@ -152,6 +180,36 @@ export class Books {
     this.#topicBooks[topicIndex]?.repeated.add(number);
   }
 
+  /** A client got what no server of ours says. */
+  unreadable(client: number): void {
+    this.#counts.unreadable++;
+    this.#note(`unreadable: client ${client}`);
+  }
+
+  /**
+   * Holds what was accepted against what the store has at the end. Once per topic.
+   * @param lossAt why what was accepted then may be gone.
+   */
+  audit(
+    topicIndex: number,
+    stored: ReadonlySet<number>,
+    lossAt: (acceptedMs: number) => LossKind | null,
+  ): void {
+    const book = this.#topicBooks[topicIndex];
+    if (book === undefined) throw new RangeError(`no topic ${topicIndex}`);
+    const gone = new Set<number>();
+    for (const [number, acceptedMs] of book.acceptedMs) {
+      if (stored.has(number)) continue;
+      const loss = lossAt(acceptedMs);
+      if (loss === "failed over") gone.add(number);
+      if (loss !== null) continue;
+      this.#counts.unstored++;
+      this.#note(`not stored: ${book.topic.name}, message ${number}`);
+    }
+    this.#counts.gone += gone.size;
+    book.gone = gone;
+  }
+
   /** Whether every client has everything, as far as it can still come. Cost: all books. */
   isComplete(): boolean {
     const { lost, stale } = this.close();
@@ -162,6 +220,7 @@ export class Books {
   close(): Findings {
     let lost = 0;
     let told = 0;
+    let doubtful = 0;
     let stale = 0;
     let sampledOut = 0;
     const examples = [...this.#examples];
@@ -183,6 +242,7 @@ export class Books {
       }
       lost += missing.silent.length;
       told += missing.toldCount;
+      doubtful += missing.goneCount;
       for (const number of missing.silent) {
         if (examples.length >= examplesMax) break;
         examples.push(`lost: client ${reader.client}, ${topic.name}, message ${number}`);
@@ -198,6 +258,7 @@ export class Books {
       expected: everyAccepted * this.#clientCount,
       lost,
       told,
+      doubtful,
       stale,
       examples,
     };
@@ -262,21 +323,25 @@ export class ReaderBook {
   }
 
   /** What was accepted and never arrived. */
-  missing(): { readonly silent: number[]; readonly toldCount: number } {
+  missing(): { readonly silent: number[]; readonly toldCount: number; readonly goneCount: number } {
     const silent: number[] = [];
     let toldCount = 0;
+    let goneCount = 0;
     for (let number = 1; number <= this.book.highest; number++) {
       if (!this.book.accepted.has(number) || this.#arrived.has(number)) continue;
       if (this.#told.some(({ after, before }) => number > after && number < before)) toldCount++;
+      else if (this.book.gone.has(number)) goneCount++;
       else silent.push(number);
     }
-    return { silent, toldCount };
+    return { silent, toldCount, goneCount };
   }
 
   #recover(position: Position | null, messages: Snapshot["messages"]): void {
     const before = this.#position;
     let seq = before?.seq ?? 0;
-    let isTrue = before !== null && position !== null && before.epoch === position.epoch;
+    // After a failover the log counts on in a new epoch. Whether it is the same log shows by number.
+    const isSameLog = before?.epoch === position?.epoch || this.book.epochsGoOn;
+    let isTrue = before !== null && position !== null && isSameLog;
     for (const message of messages) {
       if (message.seq !== seq + 1) isTrue = false;
       seq = message.seq;

@@ -2,15 +2,15 @@
  * The control: what a careful developer builds in an afternoon. node:cluster, `ws`, one ioredis subscriber for each
  * worker and its defaults, reconnecting included; HTTP publishes by PUBLISH. It speaks the words of the protocol that
  * the clients of this program need, without positions: plain pub/sub has none.
- *   node control-server.mjs REDIS_URL PREFIX WORKERS PORT; prints `listening PORT`.
+ *   node control-server.mjs TARGET PREFIX WORKERS PORT; prints `listening PORT`. TARGET is JSON, `ControlTarget` of store.ts.
  */
 import cluster from "node:cluster";
 import { createServer } from "node:http";
 import process from "node:process";
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import { WebSocketServer } from "ws";
 
-const [redisUrl, prefix, workerCount, port] = process.argv.slice(2);
+const [target, prefix, workerCount, port] = process.argv.slice(2);
 const pingMs = 5000;
 
 if (cluster.isPrimary) runPrimary();
@@ -45,10 +45,22 @@ async function replaceWorkers() {
   }
 }
 
+function addresses(ports) {
+  return ports.map((each) => ({ host: "127.0.0.1", port: each }));
+}
+
+function connectToRedis() {
+  const { port: redisPort, clusterPorts, sentinelPorts, sentinelName } = JSON.parse(target);
+  if (clusterPorts !== undefined) return new Cluster(addresses(clusterPorts));
+  if (sentinelPorts !== undefined)
+    return new Redis({ sentinels: addresses(sentinelPorts), name: sentinelName });
+  return new Redis({ host: "127.0.0.1", port: redisPort });
+}
+
 function runWorker() {
   const topics = new Map();
-  const subscriber = new Redis(redisUrl);
-  const publisher = new Redis(redisUrl);
+  const subscriber = connectToRedis();
+  const publisher = connectToRedis();
   for (const redis of [subscriber, publisher]) redis.on("error", () => undefined);
   subscriber.on("message", (channel, message) => {
     const topic = channel.slice(prefix.length);

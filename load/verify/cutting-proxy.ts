@@ -1,6 +1,7 @@
 /**
  * A TCP proxy before a server that cuts chosen connections at a chosen byte, in the middle of a frame as networks do,
- * or lets them live and carries nothing any more (a half-open connection).
+ * or lets them live and carries nothing any more (a half-open connection). Or it holds back all there is for a while, as
+ * a network that drops every packet and heals: TCP sends it again.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -69,6 +70,15 @@ export class Link {
     this.#isMute = true;
   }
 
+  /** Reads nothing any more, until `release`. */
+  hold(): void {
+    for (const end of [this.#client, this.#server]) end.pause();
+  }
+
+  release(): void {
+    for (const end of [this.#client, this.#server]) end.resume();
+  }
+
   #carry(to: Socket, chunk: Buffer, left: number | null): number | null {
     if (this.#isMute) return left;
     if (left === null) {
@@ -89,11 +99,14 @@ export class Link {
 /** See the file head. */
 export class CuttingProxy {
   readonly url: string;
+  readonly port: number;
   readonly #server: Server;
   readonly #links: Set<Link>;
+  #isHolding = false;
 
   private constructor(port: number, server: Server, links: Set<Link>) {
     this.url = `http://127.0.0.1:${port}`;
+    this.port = port;
     this.#server = server;
     this.#links = links;
   }
@@ -102,10 +115,12 @@ export class CuttingProxy {
   static async start(target: string): Promise<CuttingProxy> {
     const { hostname, port: targetPort } = new URL(target);
     const links = new Set<Link>();
+    let proxy: CuttingProxy | null = null;
     const server = createServer({ noDelay: true }, (client) => {
       const link = new Link(client, connect({ port: Number(targetPort), host: hostname, noDelay: true }));
       links.add(link);
       link.onOver = () => links.delete(link);
+      if (proxy?.isHolding === true) link.hold();
     });
     const port = await new Promise<number>((resolve, reject) => {
       server.once("error", reject);
@@ -114,7 +129,27 @@ export class CuttingProxy {
         resolve(typeof address === "object" && address !== null ? address.port : 0);
       });
     });
-    return new CuttingProxy(port, server, links);
+    proxy = new CuttingProxy(port, server, links);
+    return proxy;
+  }
+
+  get isHolding(): boolean {
+    return this.#isHolding;
+  }
+
+  /** From now on nothing passes: connections can be made, and nothing comes of them. */
+  hold(): void {
+    this.#isHolding = true;
+    for (const link of this.#links) link.hold();
+  }
+
+  /** All that was held back arrives now. @param areCut nobody knows the connections of before any more. */
+  release(areCut: boolean): void {
+    this.#isHolding = false;
+    for (const link of this.#links) {
+      if (areCut) link.cut();
+      else link.release();
+    }
   }
 
   /** So many of the present connections. */

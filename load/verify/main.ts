@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
 import { CliError } from "../../src/cli/exit-code.ts";
-import { faults, type Fault } from "./faults.ts";
+import type { BrokerKind, Fault } from "./fault.ts";
+import { faults } from "./faults.ts";
 import { makeReport, markdownReport, printReport } from "./report.ts";
 import { runVerification, type RunPlan } from "./run.ts";
 
@@ -24,7 +25,7 @@ interface Flags {
   readonly controlClients?: number;
   readonly topics: number;
   readonly rate: number;
-  readonly broker: "memory" | "redis";
+  readonly broker: BrokerKind;
   readonly workers: number;
   readonly seed: number;
   readonly cuts: number;
@@ -57,7 +58,12 @@ const program = new Command("npm run verify --")
   .option("--topics <n>", "half `every`, a quarter `latest`, a quarter `sample`", whole, 8)
   .option("--rate <n>", "messages a second, all topics together", positive, 40)
   .addOption(
-    new Option("--broker <kind>", "the server's broker").choices(["memory", "redis"]).default("redis"),
+    new Option(
+      "--broker <kind>",
+      "the server's broker; `cluster`: three masters with a replica each, `sentinel`: two servers and three sentinels",
+    )
+      .choices(["memory", "redis", "cluster", "sentinel"])
+      .default("redis"),
   )
   .option("--workers <n>", "workers of the server, and of the control", whole, 2)
   .option("--seed <n>", "of the faults' order and their random parts", whole, 1)
@@ -66,10 +72,7 @@ const program = new Command("npm run verify --")
   .option("--control-clients <n>", "clients of the control; without it as many as --clients", whole)
   .option("--set <key=value>", "a setting of the server, may be repeated", collect, [])
   .option("--name <name>", "of the files in load/results", "verify")
-  .addHelpText(
-    "after",
-    () => `\nFaults:\n${faults.map(({ name, title }) => `  ${name.padEnd(19)} ${title}`).join("\n")}`,
-  )
+  .addHelpText("after", () => `\nFaults:\n${faults.map(helpLine).join("\n")}`)
   .showHelpAfterError("(add --help for what is possible)")
   .exitOverride()
   .action(verify);
@@ -103,12 +106,11 @@ async function verify(flags: Flags): Promise<void> {
 function planOf(flags: Flags): RunPlan {
   const { broker, clients } = flags;
   const chosen = flags.faults ?? faults.filter(({ name }) => !notByDefault.has(name));
-  const impossible = broker === "memory" ? chosen.filter(({ needsRedis }) => needsRedis) : [];
-  if (flags.faults !== undefined && impossible.length > 0)
-    throw new CliError(
-      2,
-      `--broker memory has no Redis for ${impossible.map(({ name }) => name).join(", ")}`,
-    );
+  const impossible = chosen.filter(({ brokers }) => brokers !== null && !brokers.includes(broker));
+  if (flags.faults !== undefined && impossible.length > 0) {
+    const names = impossible.map(({ name }) => name).join(", ");
+    throw new CliError(2, `--broker ${broker} does not have ${names}`);
+  }
   return {
     faults: chosen.filter((fault) => !impossible.includes(fault)),
     seconds: flags.seconds ?? flags.minutes * 60,
@@ -124,6 +126,10 @@ function planOf(flags: Flags): RunPlan {
     withControl: flags.control === true,
     settings: flags.set,
   };
+}
+
+function helpLine({ name, title, brokers }: Fault): string {
+  return `  ${name.padEnd(21)} ${title}${brokers === null ? "" : ` (${brokers.join(", ")})`}`;
 }
 
 function faultsOf(text: string): Fault[] {

@@ -1,6 +1,6 @@
 /**
- * The run's own Redis, which faults hurt: killed and started again with what it had (append-only file), stopped in its
- * tracks, made to cut connections, emptied.
+ * A Redis of the run's own, which faults hurt: killed and started again with what it had (append-only file), stopped in
+ * its tracks, made to cut connections, emptied. It stands alone, or is a node of own-cluster.ts or own-sentinels.ts.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,33 +10,47 @@ import { Redis } from "ioredis";
 
 import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { freePort } from "../peers/processes.ts";
+import { type ControlTarget, DoubtfulTimes, numbersIn, type Store } from "./store.ts";
 
 const startTimeoutMs = 20_000;
 
 /** See the file head. */
-export class OwnRedis {
+export class OwnRedis implements Store {
   readonly port: number;
-  /** How often it has lost everything. */
-  lossCount = 0;
+  readonly doubt = new DoubtfulTimes();
   readonly #folder: string;
+  readonly #arguments: readonly string[];
   #child: ChildProcess | null = null;
   readonly #killAtExit = (): void => void this.#child?.kill("SIGKILL");
 
-  private constructor(port: number, folder: string) {
+  private constructor(port: number, folder: string, arguments_: readonly string[]) {
     this.port = port;
     this.#folder = folder;
+    this.#arguments = arguments_;
     process.once("exit", this.#killAtExit);
   }
 
-  /** @throws CliError without a redis-server on the PATH. */
-  static async start(): Promise<OwnRedis> {
-    const redis = new OwnRedis(await freePort(), mkdtempSync(join(tmpdir(), "tapecast-verify-")));
+  /** @param more arguments of redis-server. @throws CliError without a redis-server on the PATH. */
+  static async start(more: readonly string[] = []): Promise<OwnRedis> {
+    const redis = new OwnRedis(await freePort(), mkdtempSync(join(tmpdir(), "tapecast-verify-")), more);
     await redis.up();
     return redis;
   }
 
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get serverSettings(): readonly string[] {
+    return ["broker.kind=redis", `broker.redis.url=${this.url}`];
+  }
+
+  get controlTarget(): ControlTarget {
+    return { port: this.port };
+  }
+
+  numbersOf(topic: string): Promise<ReadonlySet<number>> {
+    return this.ask((redis) => numbersIn(redis, `tape:log:${topic}`));
   }
 
   /** Starts it with what it had. Resolves when it answers. */
@@ -46,7 +60,16 @@ export class OwnRedis {
     const keeping = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
     const child = spawn(
       "redis-server",
-      ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder, ...keeping],
+      [
+        "--port",
+        String(this.port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        this.#folder,
+        ...keeping,
+        ...this.#arguments,
+      ],
       { stdio: ["ignore", "ignore", "ignore"] },
     );
     let problem = "";

@@ -6,6 +6,7 @@
 import { Agent, request } from "node:http";
 import type { Books } from "./books.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import type { DoubtfulTimes } from "./store.ts";
 
 export interface PublisherPlan {
   /** Where `/api/publish` is. */
@@ -53,8 +54,8 @@ export class Publisher {
   readonly #figures: PublishFigures;
   readonly #random: SeededRandom;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 2 });
-  /** How often the store has lost its data. */
-  readonly #lossCount: () => number;
+  /** null: the store loses nothing. */
+  readonly #doubt: DoubtfulTimes | null;
   #isStopped = false;
 
   constructor(
@@ -62,13 +63,13 @@ export class Publisher {
     books: Books,
     figures: PublishFigures,
     random: SeededRandom,
-    lossCount: () => number,
+    doubt: DoubtfulTimes | null,
   ) {
     this.#plan = plan;
     this.#books = books;
     this.#figures = figures;
     this.#random = random;
-    this.#lossCount = lossCount;
+    this.#doubt = doubt;
   }
 
   /** Publishes until `stop`; the last message is seen through. Rejects never. @param patienceMs for that. */
@@ -94,13 +95,15 @@ export class Publisher {
     this.#figures.offered++;
     const data = { n: number, t: performance.now(), fill: "x".repeat(fillBytes) };
     const body = JSON.stringify({ topic, data });
-    const lossesBefore = this.#lossCount();
+    const lossesBefore = this.#doubt?.lossCount ?? 0;
+    const mayBeTwice = (): boolean =>
+      this.#doubt !== null && (this.#doubt.isOpen || this.#doubt.lossCount !== lossesBefore);
     let isCut = this.#random.next() * 100 < cutPercent;
     let stoppedMs: number | null = null;
     for (;;) {
       const answer = await this.#ask(number, body, isCut);
       isCut = false;
-      if (this.#lossCount() !== lossesBefore) this.#books.repeatedOverLoss(topicIndex, number);
+      if (mayBeTwice()) this.#books.repeatedOverLoss(topicIndex, number);
       if (answer?.status === 200) {
         this.#books.accept(topicIndex, number, positionOf(answer.body));
         break;
@@ -112,7 +115,7 @@ export class Publisher {
     if (this.#random.next() * 100 >= againPercent) return;
     this.#figures.sentAgain++;
     const again = await this.#ask(number, body, false);
-    if (this.#lossCount() !== lossesBefore) this.#books.repeatedOverLoss(topicIndex, number);
+    if (mayBeTwice()) this.#books.repeatedOverLoss(topicIndex, number);
     if (again?.status === 200) this.#books.accept(topicIndex, number, positionOf(again.body));
   }
 

@@ -2,7 +2,7 @@
 import { machineFacts, type MachineFacts } from "../bench/machine.ts";
 import { markdownTable } from "../bench/markdown-table.ts";
 import type { Findings } from "./books.ts";
-import type { Fault } from "./faults.ts";
+import type { Fault } from "./fault.ts";
 import type { RunOutcome, RunPlan } from "./run.ts";
 import type { Subject } from "./subject.ts";
 import { inMs, type FaultFigures } from "./timeline.ts";
@@ -104,7 +104,9 @@ function describe(subject: Subject): SubjectReport {
 /** Every promise that the books can judge. */
 export function isClean(findings: Findings): boolean {
   const { lost, duplicated, reordered, holes, wrongRecovered, fell, moved, stale } = findings;
-  const broken = lost + duplicated + reordered + holes + wrongRecovered + fell + moved + stale;
+  const { unreadable, unstored } = findings;
+  const broken =
+    lost + duplicated + reordered + holes + wrongRecovered + fell + moved + stale + unreadable + unstored;
   return findings.accepted > 0 && findings.delivered > 0 && broken === 0;
 }
 
@@ -129,7 +131,13 @@ export function resultRows({ subjects }: RunReport): string[][] {
     row("`recovered: true` that was wrong", ({ findings }) => findings.wrongRecovered),
     row("stored at another place than answered", ({ findings }) => findings.moved),
     row("`latest` that did not end on the newest", ({ findings }) => findings.stale),
+    row("answered 200 and not in the store", ({ findings }) => findings.unstored),
+    row("messages that are none", ({ findings }) => findings.unreadable),
     row("missed, and told by `recovered: false`", ({ findings }) => findings.told),
+    row(
+      "doubtful: lost by the store in a failover (messages), missed by clients and not told",
+      ({ findings }) => `${findings.gone}, ${findings.doubtful}`,
+    ),
     row("twice, in two epochs, after a loss of the store", ({ findings }) => findings.again),
     row("left out of a sample", ({ findings }) => findings.sampledOut),
     row(

@@ -23,6 +23,8 @@ export interface ClientListener {
   onSnapshot(topic: string, snapshot: Snapshot): void;
   /** @param seq null where the server knows no positions. */
   onPublication(topic: string, seq: number | null, payload: Payload): void;
+  /** A message that is no JSON. */
+  onUnreadable(): void;
   onOpen(): void;
   /** @param what the close code, or what went wrong. */
   onEnd(what: string): void;
@@ -110,11 +112,9 @@ export class ResumingClient implements VerifyClient {
         },
         onMessage: (_isText, payload) => {
           this.#heard();
-          this.#take(
-            JSON.parse(
-              Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString(),
-            ) as Wire,
-          );
+          const message = parsed(payload);
+          if (message === null) this.#listener.onUnreadable();
+          else this.#take(message);
         },
         onPing: () => this.#heard(),
         onEnd: (end) => this.#ended(end),
@@ -199,6 +199,14 @@ export class ResumingClient implements VerifyClient {
   #disarm(): void {
     if (this.#silence !== null) clearTimeout(this.#silence);
     this.#silence = null;
+  }
+}
+
+function parsed(payload: Uint8Array): Wire | null {
+  try {
+    return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString()) as Wire;
+  } catch {
+    return null;
   }
 }
 

@@ -6,9 +6,15 @@ import { createProgress, type Progress } from "../../src/cli/progress.ts";
 import { OwnServer } from "../own-server.ts";
 import { freePort, Program } from "../peers/processes.ts";
 import type { VerifiedTopic } from "./books.ts";
-import { sleep, until, type Fault, type FaultWorld } from "./faults.ts";
+import { CuttingProxy } from "./cutting-proxy.ts";
+import { sleep, until, type BrokerKind, type Fault, type FaultWorld } from "./fault.ts";
+import { leftovers } from "./leftovers.ts";
+import { OwnCluster } from "./own-cluster.ts";
 import { OwnRedis } from "./own-redis.ts";
+import { OwnSentinels } from "./own-sentinels.ts";
+import { RestartingServer, type Life } from "./restarting-server.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import type { ControlTarget, Store } from "./store.ts";
 import { Subject, type ServerProcess, type SubjectPlan } from "./subject.ts";
 
 export interface RunPlan {
@@ -20,7 +26,7 @@ export interface RunPlan {
   readonly controlClients: number;
   readonly topics: number;
   readonly ratePerSec: number;
-  readonly broker: "memory" | "redis";
+  readonly broker: BrokerKind;
   readonly workers: number;
   readonly seed: number;
   readonly cuts: number;
@@ -47,6 +53,13 @@ const publishPatienceMs = 30_000;
 const settleMsMax = 120_000;
 /** For the control: what has not come by then never does. */
 const controlSettleMs = 3000;
+/** Within which a server without clients has freed everything: its topics linger, half-open connections are found out. */
+const freedMsMax = 30_000;
+const drainTimeoutMs = 5000;
+/** On a busy machine a process takes a moment more to end. */
+const stopMsMax = drainTimeoutMs + 3000;
+/** Makes SIGUSR2 an error that nobody catches. */
+const preloadFile = fileURLToPath(new URL("throw-on-signal.mjs", import.meta.url));
 const controlFile = fileURLToPath(new URL("control-server.mjs", import.meta.url));
 
 /** @param interrupted ends it early, with what was found so far. */
@@ -56,8 +69,12 @@ export async function runVerification(plan: RunPlan, interrupted: AbortSignal): 
     const delivery = deliveries[index % deliveries.length] ?? "every";
     return { name: `${delivery}.${index}`, delivery };
   });
-  const needsRedis = plan.broker === "redis" || plan.withControl;
-  const redis = needsRedis ? await OwnRedis.start() : null;
+  const redis = plan.broker === "redis" || plan.broker === "memory" ? await redisOf(plan) : null;
+  const cluster = plan.broker === "cluster" ? await OwnCluster.start() : null;
+  const sentinels = plan.broker === "sentinel" ? await OwnSentinels.start() : null;
+  const store: Store | null = redis ?? cluster ?? sentinels;
+  const needsNetwork = redis !== null && plan.faults.some(({ name }) => name === "redis-black-hole");
+  const redisNetwork = needsNetwork ? await CuttingProxy.start(`http://127.0.0.1:${redis.port}`) : null;
   const subjects: Subject[] = [];
   try {
     const shared = {
@@ -66,18 +83,20 @@ export async function runVerification(plan: RunPlan, interrupted: AbortSignal): 
       ratePerSec: plan.ratePerSec,
       fillBytes: 40,
       runId: randomBytes(4).toString("hex"),
+      epochsGoOn: cluster !== null || sentinels !== null,
     };
-    const lossCount = (): number => redis?.lossCount ?? 0;
+    const doubt = store?.doubt ?? null;
     const open = async (
       own: Pick<SubjectPlan, "name" | "redisPrefix" | "clientCount" | "sdkEvery">,
       server: ServerProcess,
     ) => {
-      subjects.push(await Subject.open({ ...shared, ...own }, server, random, lossCount));
+      subjects.push(await Subject.open({ ...shared, ...own }, server, random, doubt));
     };
-    const server = await OwnServer.start(serverSettings(plan, redis));
+    const server = await startServer(plan, brokerSettings(plan, store, redisNetwork));
     await open({ name: "tapecast", redisPrefix: "tape:", clientCount: plan.clients, sdkEvery: 10 }, server);
-    if (plan.withControl && redis !== null) {
-      const control = await startControl(redis.url, plan.workers);
+    if (plan.withControl && store !== null) {
+      const target = redisNetwork === null ? store.controlTarget : { port: redisNetwork.port };
+      const control = await startControl(target, plan.workers);
       await open(
         { name: "control", redisPrefix: "control:", clientCount: plan.controlClients, sdkEvery: 0 },
         control,
@@ -85,20 +104,30 @@ export async function runVerification(plan: RunPlan, interrupted: AbortSignal): 
     }
     const world: FaultWorld = {
       redis: plan.broker === "redis" ? redis : null,
+      redisNetwork,
+      cluster,
+      sentinels,
       subjects,
       random,
       cutCount: plan.cuts,
     };
-    return await publishUnderFaults(plan, world, interrupted);
+    return await publishUnderFaults(plan, world, plan.broker === "memory" ? null : store, interrupted);
   } finally {
     await Promise.all(subjects.map((subject) => subject.close()));
-    await redis?.stop();
+    redisNetwork?.stop();
+    await store?.stop();
   }
+}
+
+/** null with the memory broker and no control, which needs one always. */
+async function redisOf({ broker, withControl }: RunPlan): Promise<OwnRedis | null> {
+  return broker === "redis" || withControl ? await OwnRedis.start() : null;
 }
 
 async function publishUnderFaults(
   plan: RunPlan,
   world: FaultWorld,
+  store: Store | null,
   interrupted: AbortSignal,
 ): Promise<RunOutcome> {
   const { subjects } = world;
@@ -112,6 +141,7 @@ async function publishUnderFaults(
   await Promise.all(subjects.map((subject) => subject.stopPublishing()));
   const publishedMs = performance.now() - startMs;
   progress.note("publishing is over, waiting for what is under way");
+  if (store !== null) await audit(subjects, store);
   await Promise.all(
     subjects.map(async ({ name, books, clients }, index) => {
       const isControl = name === "control";
@@ -120,16 +150,30 @@ async function publishUnderFaults(
       if (isControl) await sleep(controlSettleMs);
     }),
   );
-  clearInterval(ticker);
-  progress.stop();
   for (const subject of subjects) {
-    if (subject.name === "control") continue;
-    problems.push(...subject.stopped);
-    const awayCount = subject.clients.length - subject.connectedCount;
+    const { server, clients, connectedCount, stopped } = subject;
+    subject.leave();
+    if (server.adminUrl === null) continue;
+    problems.push(...stopped);
+    const awayCount = clients.length - connectedCount;
     if (awayCount > 0)
       problems.push(`${awayCount} clients were not back at the end: what they miss is no loss yet`);
+    problems.push(...(await leftovers(server.adminUrl, freedMsMax)));
   }
+  clearInterval(ticker);
+  progress.stop();
   return { subjects, publishedMs, problems };
+}
+
+/** Holds what was accepted by Tapecast against what its store has. Of a `latest` topic the store has the newest alone. */
+async function audit(subjects: readonly Subject[], store: Store): Promise<void> {
+  for (const { name, books } of subjects) {
+    if (name === "control") continue;
+    for (const [index, topic] of books.topics.entries()) {
+      if (topic.delivery === "latest") continue;
+      books.audit(index, await store.numbersOf(topic.name), (acceptedMs) => store.doubt.at(acceptedMs));
+    }
+  }
 }
 
 /** Faults in random order, each of them as often as the others, until the time is over. */
@@ -187,7 +231,19 @@ async function doFault(
   return `${String(atSeconds).padStart(4)} s  ${fault.name}: ${back}`;
 }
 
-function serverSettings({ broker, workers, settings }: RunPlan, redis: OwnRedis | null): string[] {
+function startServer(plan: RunPlan, broker: readonly string[]): Promise<RestartingServer> {
+  return startOnFreePort(async (port) => {
+    const settings = [...serverSettings(plan), ...broker, ...plan.settings, `listen.port=${port}`];
+    return await OwnServer.start(settings, { NODE_OPTIONS: `--import=${preloadFile}` });
+  });
+}
+
+async function startOnFreePort(start: (port: number) => Promise<Life>): Promise<RestartingServer> {
+  const port = await freePort();
+  return await RestartingServer.start(port, () => start(port), stopMsMax);
+}
+
+function serverSettings({ workers }: RunPlan): string[] {
   const rules = [
     `{ match: "every.**", delivery: every, ${history(20_000)} }`,
     `{ match: "latest.**", delivery: latest, ${history(1)} }`,
@@ -199,26 +255,31 @@ function serverSettings({ broker, workers, settings }: RunPlan, redis: OwnRedis 
     // Half-open connections are freed within 8 s instead of 33, so that a run meets it often.
     "heartbeat.intervalMs=5000",
     "heartbeat.timeoutMs=3000",
-    "shutdown.drainTimeoutMs=5000",
+    `shutdown.drainTimeoutMs=${drainTimeoutMs}`,
     "log.level=fatal",
-    ...(broker === "redis" && redis !== null
-      ? ["broker.kind=redis", `broker.redis.url=${redis.url}`]
-      : ["broker.kind=memory"]),
-    ...settings,
   ];
+}
+
+function brokerSettings(
+  { broker }: RunPlan,
+  store: Store | null,
+  redisNetwork: CuttingProxy | null,
+): readonly string[] {
+  if (broker === "memory" || store === null) return ["broker.kind=memory"];
+  if (redisNetwork === null) return store.serverSettings;
+  return ["broker.kind=redis", `broker.redis.url=redis://127.0.0.1:${redisNetwork.port}`];
 }
 
 function history(size: number): string {
   return `history: { size: ${size}, ttlMs: 600000 }`;
 }
 
-async function startControl(redisUrl: string, workers: number): Promise<ServerProcess> {
-  const port = await freePort();
-  const program = new Program(
-    "the control",
-    [process.execPath, controlFile, redisUrl, "control:", String(workers), String(port)],
-    null,
-  );
-  await program.line(/^listening \d+$/u);
-  return { url: `http://127.0.0.1:${port}`, pid: program.pid, stop: () => program.stop() };
+function startControl(target: ControlTarget, workers: number): Promise<RestartingServer> {
+  return startOnFreePort(async (port) => {
+    const node = [process.execPath, `--import=${preloadFile}`, controlFile];
+    const command = [...node, JSON.stringify(target), "control:", String(workers), String(port)];
+    const program = new Program("the control", command, null);
+    await program.line(/^listening \d+$/u);
+    return { pid: program.pid, adminUrl: null, stop: () => program.stop() };
+  });
 }

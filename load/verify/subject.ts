@@ -10,6 +10,7 @@ import { Publisher, PublishFigures } from "./publisher.ts";
 import { ResumingClient, type ClientListener, type VerifyClient } from "./resuming-client.ts";
 import { SdkClient } from "./sdk-client.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import type { DoubtfulTimes } from "./store.ts";
 import { ClientClock, Timeline } from "./timeline.ts";
 
 /** A running server. */
@@ -17,6 +18,10 @@ export interface ServerProcess {
   readonly url: string;
   /** Of its primary. */
   readonly pid: number;
+  /** For `/metrics`; null: it has none (the control). */
+  readonly adminUrl: string | null;
+  /** Asks it to end (SIGTERM) and starts it again at the same address. @throws Error when it does not end in time. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -34,6 +39,8 @@ export interface SubjectPlan {
   readonly ratePerSec: number;
   readonly fillBytes: number;
   readonly runId: string;
+  /** See books.ts. */
+  readonly epochsGoOn: boolean;
 }
 
 /** Clients connect so many at a time. */
@@ -65,13 +72,13 @@ export class Subject {
     server: ServerProcess,
     proxy: CuttingProxy,
     random: SeededRandom,
-    lossCount: () => number,
+    doubt: DoubtfulTimes | null,
   ) {
     this.name = plan.name;
     this.redisPrefix = plan.redisPrefix;
     this.server = server;
     this.proxy = proxy;
-    this.books = new Books(plan.topics, plan.clientCount);
+    this.books = new Books(plan.topics, plan.clientCount, plan.epochsGoOn);
     this.timeline = new Timeline(plan.clientCount);
     const names = plan.topics.map(({ name }) => name);
     const indexes = new Map(names.map((name, index) => [name, index]));
@@ -89,7 +96,7 @@ export class Subject {
         this.books,
         this.publishing,
         random,
-        lossCount,
+        doubt,
       );
     });
   }
@@ -99,9 +106,9 @@ export class Subject {
     plan: SubjectPlan,
     server: ServerProcess,
     random: SeededRandom,
-    lossCount: () => number,
+    doubt: DoubtfulTimes | null,
   ): Promise<Subject> {
-    const subject = new Subject(plan, server, await CuttingProxy.start(server.url), random, lossCount);
+    const subject = new Subject(plan, server, await CuttingProxy.start(server.url), random, doubt);
     for (let first = 0; first < subject.clients.length; first += opensAtOnce) {
       const starts = subject.clients.slice(first, first + opensAtOnce).map((client) => client.start());
       await orTimeout(Promise.all(starts), `${plan.name}: clients from ${first} on cannot subscribe`);
@@ -136,10 +143,15 @@ export class Subject {
     }
   }
 
-  async close(): Promise<void> {
+  /** Nobody wants anything of the server any more. */
+  leave(): void {
     for (const publisher of this.#publishers) publisher.stop();
     for (const client of this.clients) client.close();
     this.proxy.stop();
+  }
+
+  async close(): Promise<void> {
+    this.leave();
     await this.server.stop();
   }
 
@@ -158,11 +170,16 @@ export class Subject {
         this.timeline.recovered(clock, nowMs);
       },
       onPublication: (topic, seq, { n, t }) => {
-        // What fills an output buffer (faults.ts) has no number.
+        // What fills an output buffer (redis-faults.ts).
         if (n === 0) return;
+        if (!Number.isInteger(n)) {
+          this.books.unreadable(client);
+          return;
+        }
         reader(topic).publication(seq, n);
         this.timeline.arrived(clock, performance.now(), t);
       },
+      onUnreadable: () => this.books.unreadable(client),
       onOpen: () => {
         this.#connected.add(client);
         clock.connectedMs = performance.now();

@@ -1,6 +1,7 @@
 /** Clients that come and go in a hurry leave nothing behind. Slow and silent ones: test/e2e/limits.test.ts. */
 import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
+import { idleGauges } from "../../load/verify/leftovers.ts";
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import { opcode } from "../../src/codec/opcode.ts";
 import { Peer } from "../e2e/peer.ts";
@@ -9,18 +10,6 @@ import { delay, until } from "../e2e/until.ts";
 import { publish } from "../e2e/http.ts";
 
 const loopCount = 600;
-
-const gauges = [
-  "tapecast_connections_open",
-  "tapecast_sockets_waiting",
-  "tapecast_http_connections_open",
-  "tapecast_topics",
-  "tapecast_subscriptions",
-  "tapecast_audiences",
-  "tapecast_lagging_readers",
-  "tapecast_broker_topics_open",
-  "tapecast_http_requests_in_flight",
-];
 
 /** Connects, subscribes to topics of its own and of everybody, and resets the connection a moment later. */
 async function comeAndGo(port: number, index: number): Promise<void> {
@@ -61,9 +50,9 @@ describe("connect, subscribe, reset, again and again", () => {
       // Topics linger for five seconds.
       const left = async (): Promise<string[]> => {
         const metrics = await server.metrics();
-        return gauges.filter((name) => metrics.sum(name) !== 0);
+        return idleGauges.filter((name) => metrics.sum(name) !== 0);
       };
-      let names: string[] = gauges;
+      let names: readonly string[] = idleGauges;
       await until("every gauge to be zero", async () => (names = await left()).length === 0, 30_000).catch(
         () => undefined,
       );

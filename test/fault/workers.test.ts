@@ -10,7 +10,7 @@ import { Server } from "../e2e/server.ts";
 import { delay, until } from "../e2e/until.ts";
 import { freePort } from "../setup/redis-server.ts";
 
-const preload = fileURLToPath(new URL("fixtures/throw-on-signal.mjs", import.meta.url));
+const preload = fileURLToPath(new URL("../../load/verify/throw-on-signal.mjs", import.meta.url));
 
 /** Peers on chat.a, on both workers. */
 async function readers(server: Server, count: number): Promise<Peer[]> {
@@ -36,7 +36,7 @@ describe("an uncaught error in a worker", () => {
     await until("the replacement", () => !isAlive(victim) && server.workerPids().length === 2);
     expect(server.workerPids()).toContain(other);
     await until("it to be ready", async () => (await get(`${server.admin}/readyz`)).status === 200);
-    expect(server.process.stdout).toMatch(/"level":"fatal".*planted by a test/u);
+    expect(server.process.stdout).toMatch(/"level":"fatal".*planted: an error that nobody catches/u);
     expect(server.process.stdout).toMatch(/worker ended; starting it again/u);
     await publish(server.http, "chat.a", '"after"');
     const outcomes = await outcomesOf(peers);

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Books, type Findings, type ReaderBook } from "../../load/verify/books.ts";
 import { isClean } from "../../load/verify/report.ts";
+import { DoubtfulTimes } from "../../load/verify/store.ts";
 
 const epoch = "1795338789954376";
 const topics = [
@@ -198,5 +199,118 @@ describe("a loss that was told", () => {
       every.publication(3, 5);
     });
     expect(findings).toMatchObject({ duplicated: 0, again: 1, lost: 0 });
+  });
+});
+
+/** Of 1 to 5. */
+function without(gone: number): Set<number> {
+  return new Set([1, 2, 3, 4, 5].filter((number) => number !== gone));
+}
+
+/** Everything arrives but this one, and `seq` says nothing of it. */
+function misses(gone: number): (every: ReaderBook, latest: ReaderBook) => void {
+  return (every, latest) => {
+    take(latest, 5);
+    for (const number of without(gone)) every.publication(number < gone ? number : number - 1, number);
+  };
+}
+
+describe("what the store itself has lost", () => {
+  it("is doubtful when it was accepted as a master went and is not in the store at the end", () => {
+    const findings = closed((every, latest, all) => {
+      all.repeatedOverLoss(0, 4);
+      all.repeatedOverLoss(0, 5);
+      misses(3)(every, latest);
+      all.audit(0, without(3), () => "failed over");
+    });
+    expect(findings).toMatchObject({ lost: 0, doubtful: 1, gone: 1, unstored: 0 });
+    expect(isClean(findings)).toBe(true);
+  });
+
+  it("is a loss when the store has it", () => {
+    const findings = closed((every, latest, all) => {
+      misses(3)(every, latest);
+      all.audit(0, new Set([1, 2, 3, 4, 5]), () => "failed over");
+    });
+    expect(findings).toMatchObject({ lost: 1, doubtful: 0, gone: 0 });
+  });
+
+  it("is a loss, and not stored, when no master went", () => {
+    const findings = closed((every, latest, all) => {
+      misses(3)(every, latest);
+      all.audit(0, without(3), () => null);
+    });
+    expect(findings).toMatchObject({ lost: 1, unstored: 1, doubtful: 0 });
+  });
+
+  it("is a loss when the store was emptied, and nobody was told", () => {
+    const findings = closed((every, latest, all) => {
+      misses(3)(every, latest);
+      all.audit(0, new Set(), () => "emptied");
+    });
+    expect(findings).toMatchObject({ lost: 1, unstored: 0, doubtful: 0 });
+  });
+
+  it("everybody has it, and the store does not: not stored", () => {
+    const findings = closed((every, latest, all) => {
+      take(latest, 5);
+      take(every, 1, 2, 3, 4, 5);
+      all.audit(0, without(5), () => null);
+    });
+    expect(findings).toMatchObject({ lost: 0, unstored: 1 });
+    expect(isClean(findings)).toBe(false);
+  });
+
+  it("a message that is none is found", () => {
+    const findings = closed((every, latest, all) => {
+      take(latest, 5);
+      take(every, 1, 2, 3, 4, 5);
+      all.unreadable(0);
+    });
+    expect(isClean(findings)).toBe(false);
+  });
+});
+
+/** A recovery from seq 5 of one epoch to another that stands at 7. */
+function recoverOver(messages: { seq: number; number: number }[]): Findings {
+  const all = new Books(topics, 1, true);
+  const every = all.reader(0, 0);
+  every.subscribed({ position: { epoch, seq: 0 }, number: null, recovered: null, messages: [] });
+  for (let number = 1; number <= 7; number++) all.accept(0, number, { epoch, seq: number });
+  take(every, 1, 2, 3, 4, 5);
+  every.subscribed({ position: { epoch: "2", seq: 7 }, number: null, recovered: true, messages });
+  return all.close();
+}
+
+describe("where a store fails over", () => {
+  it("recovered: true over two epochs is true when nothing is missing", () => {
+    expect(recoverOver(missedFrom(6, 7))).toMatchObject({ wrongRecovered: 0, lost: 0 });
+  });
+
+  it.each([
+    { name: "leaves one out", messages: missedFrom(7, 7), found: { wrongRecovered: 1, lost: 1 } },
+    {
+      name: "is another log that counts as far",
+      messages: [
+        { seq: 6, number: 7 },
+        { seq: 7, number: 8 },
+      ],
+      found: { lost: 1, moved: 1 },
+    },
+  ])("and wrong when it $name", ({ messages, found }) => {
+    expect(recoverOver(messages)).toMatchObject(found);
+  });
+
+  it("doubt begins before the failover, as replication lags, and ends with it", () => {
+    const doubt = new DoubtfulTimes();
+    doubt.begin("failed over", 10_000);
+    expect([doubt.at(7900), doubt.at(8100), doubt.at(99_000)]).toEqual([null, "failed over", "failed over"]);
+    expect(doubt.isOpen).toBe(true);
+    doubt.end(12_000);
+    expect([doubt.at(11_000), doubt.at(12_001), doubt.isOpen]).toEqual(["failed over", null, false]);
+    doubt.begin("emptied", 13_000);
+    doubt.end(13_001);
+    expect([doubt.at(1), doubt.at(11_000), doubt.at(13_002)]).toEqual(["emptied", "emptied", null]);
+    expect(doubt.lossCount).toBe(4);
   });
 });
