@@ -68,6 +68,22 @@ export function clientOptions(options: RedisBrokerOptions, name: string): RedisO
   };
 }
 
+/** Options of a client of each sentinel; none in another mode. */
+export function sentinelOptions({ mode, urls }: RedisBrokerOptions): RedisOptions[] {
+  if (mode !== "sentinel") return [];
+  return urls.map((url) => {
+    const { db: _db, ...address } = addressOf(url);
+    return {
+      ...address,
+      connectionName: "tapecast-sentinel-watch",
+      disableClientInfo: true,
+      connectTimeout: commandTimeoutMs,
+      keepAlive: 10_000,
+      enableReadyCheck: false,
+    };
+  });
+}
+
 /** The nodes of a cluster to begin with: `urls`, or `url` where there are none. */
 export function clusterSeeds(options: RedisBrokerOptions): readonly { host: string; port: number }[] {
   const urls = options.urls.length === 0 ? [options.url] : options.urls;

@@ -29,6 +29,7 @@ import { RedisCommands } from "./redis-commands.ts";
 import { RedisConnection } from "./redis-connection.ts";
 import { SubscriberProbe } from "./redis-probe.ts";
 import { receiveMessages } from "./redis-messages.ts";
+import { SentinelWatch } from "./redis-sentinel-watch.ts";
 import { RedisPublisher } from "./redis-publisher.ts";
 import { RedisSubscriptions } from "./redis-subscriptions.ts";
 import { SharedReads } from "./shared-reads.ts";
@@ -55,6 +56,7 @@ class RedisBroker implements Broker {
   readonly #publisher: RedisPublisher;
   readonly #subscriptions: RedisSubscriptions;
   readonly #probe: SubscriberProbe;
+  readonly #sentinels: SentinelWatch;
   /** By `channelKey`. */
   readonly #topics = new Map<string, OpenTopic>();
   readonly #historyReads = new SharedReads<LogRead>();
@@ -94,6 +96,10 @@ class RedisBroker implements Broker {
       (channel) => this.#topics.get(channelKey(channel))?.subscribed(),
       (client, reason) => this.#subscriber.cut(client, reason),
     );
+    this.#sentinels = new SentinelWatch(options, log, (address) => {
+      this.#commands.moveTo(address);
+      this.#subscriber.moveTo(address);
+    });
     this.#probe = new SubscriberProbe(this.#subscriber, this.#commands, {
       channel: () => probeChannel,
       publish: (client, channel, message) => client.publish(channel, message),
@@ -105,6 +111,7 @@ class RedisBroker implements Broker {
     this.#listener = watchingForLoss(listener, () => {
       for (const topic of this.#topics.values()) topic.reread();
     });
+    this.#sentinels.start();
     await Promise.all([this.#commands.start(), this.#subscriber.start()]);
     this.#probe.start();
   }
@@ -176,6 +183,7 @@ class RedisBroker implements Broker {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#sentinels.stop();
     this.#probe.stop();
     for (const topic of this.#topics.values()) topic.close();
     this.#topics.clear();

@@ -100,6 +100,11 @@ export class RedisCommands implements CommandLink {
     return new BrokerError(`no connection to Redis: ${reason}`, !this.#connection.unusable);
   }
 
+  /** See `RedisConnection.moveTo`. */
+  moveTo(address: string): void {
+    this.#connection.moveTo(address);
+  }
+
   giveUp(client: Redis, reason: string): void {
     this.#connection.cut(client, reason);
   }

@@ -87,6 +87,14 @@ export class RedisConnection {
     client.disconnect();
   }
 
+  /** The server at `host:port` is to be used from now on: leaves any other, to look for it anew. */
+  moveTo(address: string): void {
+    const client = this.#client;
+    if (client === null) return;
+    const { remoteAddress, remotePort } = client.stream;
+    if (`${remoteAddress}:${remotePort}` !== address) this.cut(client, `the primary is ${address} now`);
+  }
+
   stop(): void {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
