@@ -17,7 +17,7 @@
 -- and so are a position and the entries that belong to it.
 
 -- Servers of different versions share one Redis while they are replaced one by one: the newer library stays.
-local VERSION = 4
+local VERSION = 5
 
 local DEFAULT_SIZE = 300
 local DEFAULT_TTL_MS = 86400000
@@ -110,6 +110,15 @@ local function take_over(key, former, link)
   redis.call('XGROUP', 'CREATE', key, LIFE .. life, link)
 end
 
+-- Begins an epoch larger than `after` that counts on from `seq`: what the log has stays. Returns it.
+local function count_on(key, seq, time, after)
+  local epoch = new_epoch(time, after)
+  local id = epoch .. '-' .. seq
+  redis.call('XADD', key, id, 't', '0')
+  redis.call('XDEL', key, id)
+  return epoch
+end
+
 -- Makes sure that the log, which stands at epoch-seq, is of this life. Returns its epoch.
 local function of_this_life(key, epoch, seq, time)
   look_at_life(time)
@@ -121,12 +130,9 @@ local function of_this_life(key, epoch, seq, time)
     if former == nil or life_is_first then
       take_over(key, former, former and link_epoch .. '-' .. link_seq or '0-0')
     else
-      local link = epoch .. '-' .. seq
       -- Where the clock is behind, two lives after the same one must not choose the same number.
-      epoch = new_epoch(time, tonumber(epoch) + tonumber(string.sub(life, 1, 5), 16))
-      local id = epoch .. '-' .. seq
-      redis.call('XADD', key, id, 't', '0')
-      redis.call('XDEL', key, id)
+      local link = epoch .. '-' .. seq
+      epoch = count_on(key, seq, time, tonumber(epoch) + tonumber(string.sub(life, 1, 5), 16))
       take_over(key, former, link)
     end
   end
@@ -246,9 +252,12 @@ end
 --   repair   the oldest LIMIT entries after EPOCH-SEQ; if that is of another life of the log, the oldest of all
 --   jump     the newest LIMIT entries, for a reader that stands at EPOCH-SEQ
 -- `repair` and `jump` come from a reader that has seen EPOCH-SEQ in this log. A log that knows less than its reader
--- has lost data (a failover, a restored backup): a new epoch begins, or it would give the same numbers out twice.
+-- has lost data (a failover, a disk that was not written in time, a restored backup): a new epoch begins, which
+-- counts on from what is there, or it would give the same numbers out twice.
 -- LINKED = 1: behind epoch and seq comes the last seq that EPOCH and the log's epoch have in common; -1 when EPOCH-SEQ is
 -- not of what they have in common, 9007199254740991 where both are the same. The entries after it then follow EPOCH-SEQ.
+-- LINKED = 2: behind epoch and seq come the epoch before this one and the last seq that both have in common; 0 and 0 when
+-- there was none.
 local function tape_read(keys, args)
   local key, keep_ms, limit, ttl_ms, who = keys[1], tonumber(args[1]), args[2], tonumber(args[3]), args[4]
   local since_epoch, since_seq = tonumber(args[5]), tonumber(args[6])
@@ -265,8 +274,8 @@ local function tape_read(keys, args)
     epoch = of_this_life(key, epoch, seq, time)
     local behind = has_seen and tonumber(epoch) - since_epoch or 1
     if behind < 0 or (behind == 0 and tonumber(seq) < since_seq) then
-      epoch, seq = new_epoch(time, since_epoch), '0'
-      begin_epoch(key, epoch)
+      -- Linked to nothing: what stands there now may not be what its readers have seen at that place.
+      epoch = count_on(key, seq, time, math.max(since_epoch, tonumber(epoch)))
       born(key, epoch, time)
     end
   end
@@ -284,6 +293,10 @@ local function tape_read(keys, args)
 
   local reply = { epoch, seq }
   if args[7] == '1' then reply[3] = string.format('%.0f', common_seq) end
+  if args[7] == '2' then
+    local _, link_epoch, link_seq = life_of(key)
+    reply[3], reply[4] = link_epoch or '0', link_seq or '0'
+  end
   local oldest_ms = ttl_ms > 0 and tonumber(now_ms(time)) - ttl_ms or -1
   if who == 'repair' or (who == 'since' and same_life) then
     local first = same_life and args[5] .. '-' .. string.format('%.0f', since_seq + 1) or epoch .. '-1'

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/base/errors.ts";
 import type { BrokerTopic, Position } from "../../src/broker/broker.ts";
 import { startRedisServer, type RedisServer } from "../setup/redis-server.ts";
-import { bytes, count, openAndWait, type Worker } from "./recorder.ts";
+import { bytes, count, openAndWait, text, type Worker } from "./recorder.ts";
 import { RedisWorld } from "./redis-world.ts";
 
 const chat: BrokerTopic = { name: "chat.a", delivery: "every", history: { size: 5000, ttlMs: 60_000 } };
@@ -229,6 +229,16 @@ describe("the log is lost or goes back", () => {
       const next = await worker.broker.publish(topic, bytes('"next"'), {});
       expect(next?.epoch).toBe(gap?.position.epoch);
       await worker.recorder.until(() => worker.recorder.texts(name).at(-1) === '"next"');
+      // What the log still has is not thrown away with it (`npm run verify` with `appendfsync everysec` and a slow disk
+      // lost 915 stored messages that way, of which Redis had lost a few). But nobody recovers over it.
+      expect([gap?.position.seq, next?.seq]).toEqual([topic === quote ? 1 : 2, 3]);
+      const kept = (await worker.broker.history(topic, null, 10)).entries.map(({ data }) => text(data));
+      expect(kept).toEqual(topic === quote ? ['"next"'] : ["1", '"reused number"', '"next"']);
+      for (const seq of [1, 2, 3])
+        expect((await worker.broker.history(topic, { epoch, seq }, 10)).complete).toBe(false);
+      const reader = await world.start();
+      expect((await openAndWait(reader, topic)).former ?? null).toBeNull();
+      await reader.broker.stop();
     }
   });
 
