@@ -313,6 +313,11 @@ export class ReaderBook {
     if (number !== null && number > this.lastNumber) this.#arrive(number, position?.seq ?? null);
   }
 
+  /** The log goes on counting in a new epoch. */
+  wentOn(epoch: string): void {
+    if (this.#position !== null) this.#position = { epoch, seq: this.#position.seq };
+  }
+
   /** A live publication. @param seq null where the server knows no positions. */
   publication(seq: number | null, number: number): void {
     if (seq !== null && this.#position !== null) {

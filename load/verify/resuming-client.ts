@@ -23,6 +23,8 @@ export interface ClientListener {
   onSnapshot(topic: string, snapshot: Snapshot): void;
   /** @param seq null where the server knows no positions. */
   onPublication(topic: string, seq: number | null, payload: Payload): void;
+  /** The topic's log went on in a new epoch with the publication that follows. */
+  onEpoch(topic: string, epoch: string): void;
   /** A message that is no JSON. */
   onUnreadable(): void;
   onOpen(): void;
@@ -135,6 +137,7 @@ export class ResumingClient implements VerifyClient {
 
   #take(message: Wire): void {
     if (message.topic !== undefined && message.data !== undefined) {
+      if (message.epoch !== undefined) this.#listener.onEpoch(message.topic, message.epoch);
       this.#listener.onPublication(message.topic, message.seq ?? null, message.data);
     } else if (message.event === "welcome") {
       this.#heartbeatMs = message.heartbeatMs ?? this.#heartbeatMs;
@@ -216,6 +219,7 @@ interface Wire {
   readonly event?: string;
   readonly topic?: string;
   readonly seq?: number;
+  readonly epoch?: string;
   readonly data?: Payload;
   readonly heartbeatMs?: number;
   readonly reconnectAfterMs?: number | null;

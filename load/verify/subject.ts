@@ -179,6 +179,7 @@ export class Subject {
         reader(topic).publication(seq, n);
         this.timeline.arrived(clock, performance.now(), t);
       },
+      onEpoch: (topic, epoch) => reader(topic).wentOn(epoch),
       onUnreadable: () => this.books.unreadable(client),
       onOpen: () => {
         this.#connected.add(client);

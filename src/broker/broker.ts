@@ -50,6 +50,11 @@ export interface Snapshot {
   readonly position: Position | null;
   /** The newest entries whose age is below the rule's `ttlMs`, oldest first; the last one's `seq` is the position's. */
   readonly entries: readonly Publication[];
+  /**
+   * The epoch before, where the log went on in a new one after a failover, and the last seq up to which both are the
+   * same log. null: it did not, or it is not known.
+   */
+  readonly former?: Position | null;
 }
 
 /** A part of a topic's history. */

@@ -85,7 +85,7 @@ export async function callRead(
   },
   messageBytesMax: number,
 ): Promise<LogRead> {
-  const since = part.since === null ? [] : [part.since.epoch, part.since.seq, 1];
+  const since = part.since === null ? ["", "", 2] : [part.since.epoch, part.since.seq, 1];
   const reply = await client.callBuffer(
     "FCALL",
     "tape_read",
@@ -101,11 +101,12 @@ export async function callRead(
   const position = parsePosition(`${String(values[0])}-${String(values[1])}`);
   if (position === null)
     throw new Error("tape_read returned no position: is the name taken by another library?");
-  // A library of before version 4, under a user who may not load ours, does not say.
-  const isLinked = values.length % 3 === 0;
-  const commonSeq = isLinked ? Number(String(values[2])) : null;
+  // An older library, under a user who may not load ours, says nothing of a link: entries begin at 2.
+  const headCount = 2 + ((values.length + 1) % 3);
+  const commonSeq = headCount === 3 ? Number(String(values[2])) : null;
+  const former = headCount === 4 ? formerOf(String(values[2]), String(values[3])) : null;
   const entries: LogEntry[] = [];
-  for (let index = isLinked ? 3 : 2; index + 2 < values.length; index += 3) {
+  for (let index = headCount; index + 2 < values.length; index += 3) {
     const data = values[index + 1];
     const origin = String(values[index + 2]);
     const isValid = Buffer.isBuffer(data) && data.length <= messageBytesMax && isJson(data);
@@ -116,7 +117,12 @@ export async function callRead(
       origin: origin === "" ? null : origin,
     });
   }
-  return { position, entries, commonSeq };
+  return { position, entries, commonSeq, former };
+}
+
+/** Epoch 0: there was none. */
+function formerOf(epoch: string, seq: string): Position | null {
+  return epoch === "0" ? null : parsePosition(`${epoch}-${seq}`);
 }
 
 /** What an error of a command means for whoever sent it. */

@@ -8,7 +8,14 @@
  * until a read has filled the hole (`every`, `sample`) or delivered at once (`latest`). The log is always right: a
  * read that began after a message came must contain it, or the message is of no life of this log.
  */
-import type { BrokerCounters, BrokerListener, BrokerTopic, Position, Publication } from "./broker.ts";
+import type {
+  BrokerCounters,
+  BrokerListener,
+  BrokerTopic,
+  Position,
+  Publication,
+  Snapshot,
+} from "./broker.ts";
 
 /** One entry of a log as it was read. */
 export interface LogEntry {
@@ -29,6 +36,8 @@ export interface LogRead {
    * asked for is beyond. A log gets a new epoch that goes on counting when its Redis fails over. null: not known.
    */
   readonly commonSeq?: number | null;
+  /** Where the epoch before ended, when nothing was asked for; null: there was none, or it is not known. */
+  readonly former?: Position | null;
 }
 
 /**
@@ -334,7 +343,7 @@ function copyOf(data: Uint8Array | null): Uint8Array | null {
 }
 
 /** The newest entries that follow each other without a hole up to the log's position. */
-function snapshotOf(read: LogRead): { position: Position; entries: Publication[] } {
+function snapshotOf(read: LogRead): Snapshot {
   const entries: Publication[] = [];
   let next = read.position.seq;
   for (let index = read.entries.length - 1; index >= 0; index--) {
@@ -343,5 +352,5 @@ function snapshotOf(read: LogRead): { position: Position; entries: Publication[]
     entries.push({ seq: entry.seq, data: entry.data, origin: entry.origin });
     next--;
   }
-  return { position: read.position, entries: entries.toReversed() };
+  return { position: read.position, entries: entries.toReversed(), former: read.former ?? null };
 }

@@ -33,6 +33,8 @@ export type ServerMessage =
       readonly kind: "publication";
       readonly topic: string;
       readonly seq: number | null;
+      /** Named by the first publication of an epoch that goes on counting; else null. */
+      readonly epoch: string | null;
       readonly value: Value;
     }
   | { readonly kind: "result"; readonly id: number; readonly text: string }
@@ -65,7 +67,14 @@ export function readServerMessage(text: string): ServerMessage {
     const data = memberTexts(text).get("data");
     if (data === undefined) return unknownMessage;
     const value = { data: member(message, "data"), text: data };
-    return { kind: "publication", topic, seq: numberOf(member(message, "seq")), value };
+    const epoch = member(message, "epoch");
+    return {
+      kind: "publication",
+      topic,
+      seq: numberOf(member(message, "seq")),
+      epoch: typeof epoch === "string" ? epoch : null,
+      value,
+    };
   }
   const id = numberOf(member(message, "id"));
   const error = member(message, "error");

@@ -178,7 +178,7 @@ export class TapecastClient {
   #message(message: ServerMessage): void {
     switch (message.kind) {
       case "publication":
-        this.#wanted.publication(message.topic, message.seq, message.value);
+        this.#wanted.publication(message);
         return;
       case "result":
         this.#takeWaiting(message.id)?.onResult(message.text);

@@ -50,6 +50,12 @@ export interface SubscribeOptions {
   ) => void;
 }
 
+/** As the server sends it; see server-message.ts. */
+type LivePublication = Pick<Publication, "topic" | "seq"> & {
+  readonly epoch: string | null;
+  readonly value: Value;
+};
+
 interface Wanted {
   options: SubscribeOptions;
   position: WirePosition | null;
@@ -83,10 +89,11 @@ export class WantedTopics {
   }
 
   /** A live publication: moves the position and tells the page. Ignored when the topic is no longer wanted. */
-  publication(topic: string, seq: number | null, value: Value): void {
+  publication({ topic, seq, epoch, value }: LivePublication): void {
     const wanted = this.#wanted.get(topic);
     if (wanted === undefined) return;
-    if (seq !== null && wanted.position !== null) wanted.position = { epoch: wanted.position.epoch, seq };
+    if (seq !== null && wanted.position !== null)
+      wanted.position = { epoch: epoch ?? wanted.position.epoch, seq };
     wanted.options.onPublication?.({ topic, seq, ...value, recovered: false });
   }
 
@@ -97,9 +104,11 @@ export class WantedTopics {
   answered(topic: string, state: TopicState): void {
     const wanted = this.#wanted.get(topic);
     if (wanted === undefined) return;
-    const missed = state.recovered === true ? unseen(state.messages, state.epoch, wanted.position) : [];
-    // Live publications may have passed the snapshot's position while a renewed subscription was on its way.
-    const isBehind = wanted.position !== null && wanted.position.epoch === state.epoch;
+    const missed = state.recovered === true ? unseen(state.messages, wanted.position) : [];
+    // Live publications may have passed the snapshot's position while a renewed subscription was on its way. What is
+    // recovered goes on from where the page stood, also where that was in the epoch before a failover.
+    const isBehind =
+      wanted.position !== null && (state.recovered === true || wanted.position.epoch === state.epoch);
     const seq = Math.max(state.seq ?? 0, isBehind ? (wanted.position?.seq ?? 0) : 0);
     wanted.position = state.epoch === null ? null : { epoch: state.epoch, seq };
     const { options } = wanted;
@@ -116,11 +125,7 @@ export class WantedTopics {
   }
 }
 
-function unseen(
-  messages: readonly StoredMessage[],
-  epoch: string | null,
-  position: WirePosition | null,
-): readonly StoredMessage[] {
-  if (position === null || position.epoch !== epoch) return messages;
+function unseen(messages: readonly StoredMessage[], position: WirePosition | null): readonly StoredMessage[] {
+  if (position === null) return messages;
   return messages.filter((message) => message.seq > position.seq);
 }

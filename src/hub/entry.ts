@@ -109,7 +109,13 @@ export class Entry {
 
   #json(): ByteString {
     const seq = this.seq === 0 ? "" : `,"seq":${this.seq}`;
-    return `${this.log.prefix}${seq},"data":${this.#data}}`;
+    return `${this.log.prefix}${this.#newEpoch()}${seq},"data":${this.#data}}`;
+  }
+
+  /** The first publication of an epoch that goes on counting names it: readers know the one before. */
+  #newEpoch(): string {
+    const { former, epoch } = this.log;
+    return former === null || this.seq !== former.seq + 1 ? "" : `,"epoch":${JSON.stringify(epoch)}`;
   }
 }
 

@@ -163,7 +163,10 @@ export class Hub {
     if (isEvery || isNewEpoch) {
       // A place of its own among the entries: also a reader that was given all before it has missed something.
       log.clear(this.#nextOrder());
-      if (isNewEpoch) log.epochOrder = log.evictedOrder;
+      if (isNewEpoch) {
+        log.epochOrder = log.evictedOrder;
+        log.former = null;
+      }
       for (const reader of readersOf(log)) {
         // `seq` begins anew: whoever was told positions would take what comes now for older than what it has.
         if (!isEvery && !seesPositions(reader.variant)) continue;
@@ -177,10 +180,18 @@ export class Hub {
     }
   }
 
-  /** The topic's log goes on in a new epoch, `seq` counts on. Who comes back with a position of the old one begins anew. */
+  /** The topic's log goes on in a new epoch, `seq` counts on. Its next publication tells readers so. */
   renamed(name: string, epoch: string): void {
     const log = this.#logs.get(name);
-    if (log !== undefined) log.epoch = epoch;
+    if (log === undefined) return;
+    log.former = log.epoch === null ? null : { epoch: log.epoch, seq: log.seq };
+    log.epoch = epoch;
+  }
+
+  /** A log that is about to be opened went on from another epoch: up to `former` both are the same. */
+  linked(name: string, former: LogPosition): void {
+    const log = this.#logs.get(name);
+    if (log !== undefined && !log.isOpen) log.former = former;
   }
 
   // ---- readers, as sessions ask ----

@@ -48,6 +48,11 @@ export class TopicLog {
   isOpen = false;
   epoch: string | null = null;
   seq = 0;
+  /**
+   * The epoch before, where the log went on in a new one (a failover), and the last seq up to which both are the same log;
+   * null where it did not.
+   */
+  former: { readonly epoch: string; readonly seq: number } | null = null;
   /** Publications that arrived in this worker, those left out of a sample included. */
   arrived = 0;
   /** Publications that came live, and when the newest of them did: what was read at the opening is of unknown age. */

@@ -38,21 +38,28 @@ export function isAhead(log: TopicLog, { since, isUnknown }: RecoveryState): boo
   return isUnknown && since.epoch === log.epoch && since.seq > log.seq;
 }
 
+/** Where `since` is in the log as it is now; null: of another log, or of what this one lost when it failed over. */
+function seqIn({ epoch, former }: TopicLog, since: SincePosition): number | null {
+  if (epoch === null || since.seq < 0) return null;
+  if (since.epoch === epoch) return since.seq;
+  return since.epoch === former?.epoch && since.seq <= former.seq ? since.seq : null;
+}
+
 /** While a topic moves faster than its history is read, this many reads are tried. */
 const pageReadsMax = 3;
 
 /** Cost: one walk over the ring; nothing is copied but references. */
 export function recoveryStep(log: TopicLog, state: RecoveryState): RecoveryStep {
-  const { since } = state;
-  if (since.seq < 0 || log.epoch === null || since.epoch !== log.epoch) return { kind: "lost" };
-  if (since.seq > log.seq) return { kind: state.isRefreshed ? "lost" : "refresh" };
-  const kept = log.recover(since.seq);
+  const sinceSeq = seqIn(log, state.since);
+  if (sinceSeq === null) return { kind: "lost" };
+  if (sinceSeq > log.seq) return { kind: state.isRefreshed ? "lost" : "refresh" };
+  const kept = log.recover(sinceSeq);
   if (kept !== null) return { kind: "recovered", entries: kept };
   const { page } = state;
   if (page !== null) {
     if (!page.complete || page.position.epoch !== log.epoch) return { kind: "lost" };
     const older: Publication[] = page.entries.filter((entry) => entry.seq <= log.seq);
-    const reached = older.at(-1)?.seq ?? since.seq;
+    const reached = older.at(-1)?.seq ?? sinceSeq;
     const newer = log.recover(reached);
     if (newer !== null) return { kind: "recovered", entries: [...older, ...newer] };
   }

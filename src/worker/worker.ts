@@ -155,7 +155,10 @@ export class Worker {
   async start(): Promise<string[]> {
     const hub = this.#hub;
     const listener: BrokerListener = {
-      onOpened: (topic, { position, entries }) => hub.opened(topic, position, entries, systemClock.nowMs()),
+      onOpened: (topic, { position, entries, former = null }) => {
+        if (former !== null) hub.linked(topic, former);
+        hub.opened(topic, position, entries, systemClock.nowMs());
+      },
       onPublication: (topic, { seq, data, origin }) =>
         hub.publish(topic, seq, data, origin, systemClock.nowMs()),
       onGap: (topic, position, lostCount) => hub.gap(topic, position, lostCount, systemClock.nowMs()),

@@ -330,6 +330,34 @@ describe("coming back", () => {
     expect(record.snapshots.at(-1)?.recoveredCount).toBe(2);
   });
 
+  it("follows a publication into a new epoch, and resumes from there", () => {
+    const { around, client } = connected();
+    client.subscribe(["chat.lobby"], {});
+    around.socket.receive({ id: 1, result: { topics: { "chat.lobby": { epoch: "7", seq: 12 } } } });
+    around.socket.receive({ topic: "chat.lobby", seq: 13, data: 1 });
+    around.socket.receive({ topic: "chat.lobby", epoch: "8", seq: 14, data: 2 });
+    around.socket.receive({ topic: "chat.lobby", seq: 15, data: 3 });
+    around.socket.end(1006);
+    around.pass(250);
+    around.socket.open();
+    expect(around.socket.commands[0]?.params).toMatchObject({
+      since: { "chat.lobby": { epoch: "8", seq: 15 } },
+    });
+  });
+  it("is given nothing twice when it is recovered into a new epoch", () => {
+    const { around, record, id } = resumed();
+    const messages = [12, 13, 14].map((seq) => ({ seq, data: seq }));
+    around.socket.receive({
+      id,
+      result: { topics: { "chat.lobby": { epoch: "8", seq: 14, recovered: true, messages } } },
+    });
+    around.socket.receive({ topic: "chat.lobby", seq: 15, data: 15 });
+    expect(record.told).toEqual([
+      "snapshot chat.lobby 14 - true",
+      "chat.lobby 14 14 recovered",
+      "chat.lobby 15 15",
+    ]);
+  });
   it("says that it was not recovered, and goes on from the new position", () => {
     const { around, record, id } = resumed();
     around.socket.receive({

@@ -3,6 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 
+import type { Variant } from "../../src/hub/entry.ts";
 import type { TopicLog } from "../../src/hub/topic-log.ts";
 import { chat, danmaku, HubWorld, lostOf, numbersOf, quote, wire } from "./hub-world.ts";
 
@@ -207,6 +208,56 @@ describe("lingering: page reloads cost the broker nothing", () => {
     world.publish("chat.a");
     world.go();
     expect(numbersOf(after.sink)).toEqual([1]);
+  });
+});
+
+/** Publications as their readers get them, of a topic that was renamed after the second. */
+function renamed(variant: Variant): string[] {
+  const world = new HubWorld();
+  const client = world.client(variant);
+  world.subscribe(client, [chat("chat.a")]);
+  for (let count = 0; count < 2; count += 1) world.publish("chat.a");
+  world.hub.renamed("chat.a", "2");
+  for (let count = 0; count < 2; count += 1) world.publish("chat.a");
+  world.go(100);
+  return client.sink.messages.flatMap((message) => message.split("\n"));
+}
+
+describe("a log that goes on in a new epoch", () => {
+  it.each(["native", "batch"] as const)("its first publication names it, once: %s", (variant) => {
+    expect(renamed(variant)).toEqual([
+      '{"topic":"chat.a","seq":1,"data":{"n":1}}',
+      '{"topic":"chat.a","seq":2,"data":{"n":2}}',
+      '{"topic":"chat.a","epoch":"2","seq":3,"data":{"n":3}}',
+      '{"topic":"chat.a","seq":4,"data":{"n":4}}',
+    ]);
+  });
+
+  it("raw readers know no positions", () => {
+    expect(renamed("raw")).toEqual(['{"n":1}', '{"n":2}', '{"n":3}', '{"n":4}']);
+  });
+
+  it("remembers how far both are the same, until the next life has nothing in common", () => {
+    const world = new HubWorld();
+    world.subscribe(world.client(), [chat("chat.a")]);
+    world.publish("chat.a");
+    world.hub.renamed("chat.a", "2");
+    expect(world.log("chat.a").former).toEqual({ epoch: "1", seq: 1 });
+    world.publish("chat.a");
+    world.hub.renamed("chat.a", "3");
+    expect(world.log("chat.a").former).toEqual({ epoch: "2", seq: 2 });
+    world.hub.gap("chat.a", { epoch: "3", seq: 5 }, 3, world.nowMs);
+    expect(world.log("chat.a").former).toEqual({ epoch: "2", seq: 2 });
+    world.hub.gap("chat.a", { epoch: "4", seq: 0 }, null, world.nowMs);
+    expect(world.log("chat.a").former).toBeNull();
+  });
+
+  it("is told so when it is opened", () => {
+    const world = new HubWorld();
+    world.hub.open([chat("chat.a")], world.nowMs, () => undefined);
+    world.hub.linked("chat.a", { epoch: "1", seq: 4 });
+    world.hub.opened("chat.a", { epoch: "2", seq: 5 }, [], world.nowMs);
+    expect(world.log("chat.a").former).toEqual({ epoch: "1", seq: 4 });
   });
 });
 
