@@ -33,7 +33,7 @@ export interface Fault {
 }
 
 /** How long what is being replaced, promoted or coming back is waited for. */
-export const patienceMs = 40_000;
+export const patienceMs = 90_000;
 
 /** A fault of the one Redis that all subjects share. */
 export function redisFault(

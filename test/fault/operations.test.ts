@@ -42,7 +42,7 @@ describe("SIGTERM with many clients", () => {
 describe("the memory broker's server under load", () => {
   it(
     "loses nothing to rolling restarts, killed workers and cut clients, and a rolling restart refuses nobody",
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async () => {
       const plan = {
         faults: faults.filter(({ name }) => ["rolling-restart", "client-cut"].includes(name)),
