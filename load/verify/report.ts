@@ -162,7 +162,14 @@ export function resultRows({ subjects }: RunReport): string[][] {
   ];
 }
 
-const faultHead = ["fault", "times", "served again: median, longest", "longest gap", "p99 of the others"];
+const faultHead = [
+  "fault",
+  "times",
+  "lasted: median, longest",
+  "served again: median, longest",
+  "longest gap",
+  "p99 of the others",
+];
 
 function faultRows(subject: SubjectReport, faults: readonly Fault[]): string[][] {
   return subject.faults.map((each) => {
@@ -171,6 +178,7 @@ function faultRows(subject: SubjectReport, faults: readonly Fault[]): string[][]
     return [
       `${each.fault}: ${title}`,
       String(each.times),
+      `${seconds(each.lastedMsMedian)}, ${seconds(each.lastedMsMax)}`,
       `${seconds(each.backMsMedian)}, ${seconds(each.backMsMax)}${unfinished}`,
       seconds(each.longestGapMs),
       `${each.latencyP99Ms} ms`,
@@ -211,7 +219,7 @@ export function markdownReport(report: RunReport, faults: readonly Fault[]): str
         ? []
         : [
             `## Faults, as clients of ${subject.name} met them`,
-            markdownTable(faultHead, faultRows(subject, faults), new Set([1, 2, 3, 4])),
+            markdownTable(faultHead, faultRows(subject, faults), new Set([1, 2, 3, 4, 5])),
           ],
     ),
     ...report.subjects.flatMap(({ name, ends, publishing }) => [

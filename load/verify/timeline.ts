@@ -23,6 +23,9 @@ export interface Occurrence {
 export interface FaultFigures {
   readonly fault: string;
   readonly times: number;
+  /** From its beginning until what it hurt was whole again: median and largest. */
+  readonly lastedMsMedian: number;
+  readonly lastedMsMax: number;
   /** Milliseconds from the fault's end until every client got something again: median and largest. */
   readonly backMsMedian: number;
   readonly backMsMax: number;
@@ -107,9 +110,12 @@ export class Timeline {
         .filter((each) => this.isBack(each))
         .map(({ backMs }) => backMs)
         .toSorted((a, b) => a - b);
+      const lasted = all.map(({ startMs, endMs }) => (endMs ?? startMs) - startMs).toSorted((a, b) => a - b);
       return {
         fault,
         times: all.length,
+        lastedMsMedian: Math.round(lasted[Math.floor(lasted.length / 2)] ?? 0),
+        lastedMsMax: Math.round(lasted.at(-1) ?? 0),
         backMsMedian: Math.round(back[Math.floor(back.length / 2)] ?? 0),
         backMsMax: Math.round(back.at(-1) ?? 0),
         unfinished: all.length - back.length,
