@@ -4,9 +4,8 @@
  * fields are the whole of its state: no timer, closure or promise per connection until something is slow or closes.
  */
 
-import type { Socket } from "node:net";
-
 import type { Clock } from "../base/clock.ts";
+import { canonicalAddress } from "../base/ip-address.ts";
 import { limitCounters, type LimitName } from "../base/limit-counters.ts";
 import { WheelEntry, type TimerWheel } from "../base/timer-wheel.ts";
 import { closeCode } from "../codec/close-code.ts";
@@ -19,9 +18,7 @@ import { closeReasonOf, ownCloseCode } from "./close-reason.ts";
 import type { ByteTotal } from "./byte-total.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 import type { ConnectionHandler, ConnectionOptions } from "./connection-options.ts";
-import { HandleTransport } from "./handle-transport.ts";
 import { InboundBudget } from "./inbound-budget.ts";
-import { StreamTransport } from "./stream-transport.ts";
 import type { Transport, TransportOwner } from "./transport.ts";
 
 /** What the connections of a worker share. */
@@ -61,6 +58,8 @@ const pingFrame = encodeFrame(opcode.ping, nothing);
 export class Connection extends WheelEntry implements MessageSink, TransportOwner {
   /** 22 characters of base64url, 128 random bits. */
   readonly id: string;
+  /** The client's address by the word of a trusted proxy, in canonical spelling; null: the peer is the client. */
+  addressTold: string | null = null;
   /** Called once when the socket is gone. */
   onGone: (() => void) | null = null;
   readonly #shared: ConnectionsShared;
@@ -84,25 +83,16 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
   #progressMs = 0;
   #progress = 0;
 
-  /**
-   * @param socket upgraded: everything from here on is frames, in both directions.
-   * @param mayTakeHandle nobody but the front door's own reader of heads has ever had the socket.
-   */
-  constructor(
-    id: string,
-    socket: Socket,
-    options: ConnectionOptions,
-    shared: ConnectionsShared,
-    mayTakeHandle: boolean,
-  ) {
+  /** @param transport upgraded: everything from here on is frames, in both directions. */
+  constructor(id: string, transport: Transport, options: ConnectionOptions, shared: ConnectionsShared) {
     super();
     this.id = id;
     this.#shared = shared;
     this.#options = options;
     this.#reader = new MessageReader(options, this);
     this.#heardMs = Math.trunc(shared.clock.nowMs());
-    this.#transport =
-      (mayTakeHandle ? HandleTransport.take(socket, this) : null) ?? new StreamTransport(socket, this);
+    this.#transport = transport;
+    transport.owner = this;
   }
 
   /**
@@ -115,6 +105,16 @@ export class Connection extends WheelEntry implements MessageSink, TransportOwne
     this.#release();
     if (this.#state === open) this.#watch();
     if (firstBytes.length > 0) this.onSocketData(firstBytes);
+  }
+
+  /**
+   * The client's address in canonical spelling, behind trusted proxies too; empty for a unix socket, `goneAddress` when
+   * the peer has left. Cost: a system call.
+   */
+  get remoteAddress(): string {
+    if (this.addressTold !== null) return this.addressTold;
+    const { remoteAddress } = this.#transport;
+    return canonicalAddress(remoteAddress) ?? remoteAddress;
   }
 
   /** Nothing pending, and open. After false while open, `onDrained` follows. */

@@ -2,8 +2,6 @@
  * All connections of a worker and what they share: the wheel of their deadlines, the tick that turns it, the counters.
  */
 
-import type { Socket } from "node:net";
-
 import { systemClock, type Clock } from "../base/clock.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import { ConnectionCounters } from "./connection-counters.ts";
@@ -11,6 +9,7 @@ import { ConnectionIds } from "./connection-ids.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import { ByteTotal } from "./byte-total.ts";
 import { Connection, type ConnectionsShared } from "./connection.ts";
+import type { Transport } from "./transport.ts";
 
 /** One per worker. Nothing has a deadline before `start`. */
 export class Connections implements ConnectionsShared {
@@ -73,18 +72,12 @@ export class Connections implements ConnectionsShared {
 
   /**
    * Takes an upgraded socket.
-   * @param socket with `allowHalfOpen`, in no one else's hands.
+   * @param transport in no one else's hands.
    * @param options kept; one object for all connections of an endpoint.
    * @param greeting the 101; written at `start`, with whatever was written until then.
-   * @param mayTakeHandle nobody but the front door's own reader of heads has ever had the socket.
    */
-  adopt(
-    socket: Socket,
-    options: ConnectionOptions,
-    greeting: Uint8Array,
-    mayTakeHandle: boolean,
-  ): Connection {
-    const connection = new Connection(this.#ids.next(), socket, options, this, mayTakeHandle);
+  adopt(transport: Transport, options: ConnectionOptions, greeting: Uint8Array): Connection {
+    const connection = new Connection(this.#ids.next(), transport, options, this);
     if (greeting.length > 0) connection.write(greeting);
     this.#all.add(connection);
     this.counters.opened += 1;

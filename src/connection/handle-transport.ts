@@ -1,14 +1,14 @@
 /**
- * A transport over the handle below a `net.Socket`, for TCP and unix sockets. A write costs no stream machinery and
- * allocates nothing while the kernel keeps up; an idle connection keeps no stream with its two buffers and its
- * listeners (docs/benchmarks: P1 and P5). This file alone knows node's inside: `stream_wrap`, which net.js is written
- * on, and the owner that a handle carries. What it uses has been the same from Node 20 to 26; it is tried out at the
- * start of a process, on a socket of its own, and where anything is not as expected everybody gets a StreamTransport.
+ * A transport over libuv's handle, below `net.Socket`, for TCP and unix sockets. A connection costs no stream with its
+ * two buffers and its listeners, a write no stream machinery and no allocation while the kernel keeps up
+ * (docs/benchmarks: P1, P5 and P6). This file alone knows node's inside: `stream_wrap`, which net.js is written on, and
+ * the owner that a handle carries. What it uses has been the same from Node 20 to 26; it is tried out at the start of a
+ * process, on sockets of its own, and where anything is not as expected everybody gets a StreamTransport.
  */
-import { createServer, connect, Socket } from "node:net";
-import { TLSSocket } from "node:tls";
-import { disownSocket } from "./socket-owner.ts";
-import type { Transport, TransportOwner } from "./transport.ts";
+import { createServer, connect, Socket, type Server } from "node:net";
+import { once } from "node:events";
+import { goneAddress } from "./remote-address.ts";
+import { nobody, type Transport, type TransportOwner } from "./transport.ts";
 
 /** libuv's error number for the end of a stream. */
 const endOfStream = -4095;
@@ -32,8 +32,10 @@ interface StreamHandle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   shutdown(request: ShutdownRequest): number;
   close(done: (this: StreamHandle) => void): void;
-  /** TCP only. */
+  /** These three TCP only. */
   reset?(done: (this: StreamHandle) => void): number;
+  setNoDelay?(isOn: boolean): number;
+  getpeername?(result: { address?: string }): number;
   [owner: symbol]: unknown;
 }
 
@@ -74,10 +76,12 @@ let inside: Inside | null = null;
 const readBuffer = Buffer.allocUnsafeSlow(readBytes);
 /** Used again and again until a write needs to keep it. */
 let spareRequest: WriteRequest | null = null;
+/** What handles inherit from, TCP's and a unix socket's, once looked at. */
+const knownPrototypes = new Set<object | null>();
 
-/** See the file head. Made by `take`. */
+/** See the file head. Made by `over`. */
 export class HandleTransport implements Transport {
-  readonly #owner: TransportOwner;
+  owner: TransportOwner = nobody;
   #handle: StreamHandle | null;
   #pendingWrites = 0;
   #isEnding = false;
@@ -85,28 +89,35 @@ export class HandleTransport implements Transport {
   #isPeerDone = false;
 
   /**
-   * Takes the handle out of a plain socket on which nothing is pending and nothing has been written; the socket is
-   * of no use afterwards. Null: not possible with this one, which is left alone.
-   * @param socket with `allowHalfOpen`, flowing, in no one else's hands.
+   * @param client the handle of an accepted connection, as a listening handle gives it, in no one else's hands.
+   * @returns null: not possible with this one, which is left alone.
    */
-  static take(socket: Socket, owner: TransportOwner): HandleTransport | null {
-    if (inside === null || socket instanceof TLSSocket || socket.isPaused()) return null;
-    const handle = handleOf(socket);
-    if (handle === null || socket.writableLength > 0 || socket.readableLength > 0) return null;
-    disownSocket(socket);
-    const transport = new HandleTransport(handle, owner);
-    Reflect.set(socket, "_handle", null);
-    handle[inside.ownerSymbol] = transport;
-    handle.onread = onRead;
-    handle.useUserBuffer(readBuffer);
-    // Without a handle it only takes itself off its server's count.
-    socket.destroy();
+  static over(client: object): HandleTransport | null {
+    if (inside === null || !isStreamHandle(client)) return null;
+    const transport = new HandleTransport(client);
+    client[inside.ownerSymbol] = transport;
+    client.onread = onRead;
+    client.useUserBuffer(readBuffer);
+    client.setNoDelay?.(true);
+    // Other than 0: gone already.
+    if (client.readStart() !== 0) transport.destroy();
     return transport;
   }
 
-  private constructor(handle: StreamHandle, owner: TransportOwner) {
+  private constructor(handle: StreamHandle) {
     this.#handle = handle;
-    this.#owner = owner;
+  }
+
+  get isEncrypted(): boolean {
+    return false;
+  }
+
+  get remoteAddress(): string {
+    const handle = this.#handle;
+    if (handle === null) return goneAddress;
+    if (handle.getpeername === undefined) return "";
+    const peer: { address?: string } = {};
+    return handle.getpeername(peer) === 0 ? (peer.address ?? goneAddress) : goneAddress;
   }
 
   /** Cost: one system call; no allocation while the kernel takes everything. */
@@ -167,13 +178,29 @@ export class HandleTransport implements Transport {
     handle.close(onClosed);
   }
 
+  /** The socket reads on into the shared buffer, and copies: what it is given of a stream is its owner's for ever. */
+  release(): Socket {
+    const handle = this.#handle;
+    this.#handle = null;
+    this.owner = nobody;
+    // It must not read before the socket does, which would find it reading already.
+    handle?.readStop();
+    return new Socket({
+      handle,
+      allowHalfOpen: true,
+      readable: true,
+      writable: true,
+      onread: { buffer: readBuffer, callback: pushCopy },
+    } as object);
+  }
+
   /** For the handle. */
   readDone(result: number): void {
-    if (result > 0) this.#owner.onSocketData(readBuffer.subarray(0, result));
+    if (result > 0) this.owner.onSocketData(readBuffer.subarray(0, result));
     else if (result === endOfStream) {
       this.#isPeerDone = true;
       if (this.#isOurSideDone) this.destroy();
-      else this.#owner.onSocketEnd();
+      else this.owner.onSocketEnd();
     } else if (result < 0) this.destroy();
   }
 
@@ -184,7 +211,7 @@ export class HandleTransport implements Transport {
     if (status < 0) this.destroy();
     else if (this.#pendingWrites === 0) {
       if (this.#isEnding) this.#shutDown();
-      else this.#owner.onSocketTaken();
+      else this.owner.onSocketTaken();
     }
   }
 
@@ -195,7 +222,7 @@ export class HandleTransport implements Transport {
 
   /** For the handle. */
   closed(): void {
-    this.#owner.onSocketClose();
+    this.owner.onSocketClose();
   }
 
   #shutDown(): void {
@@ -213,62 +240,89 @@ export class HandleTransport implements Transport {
   }
 }
 
+/** Whether connections can be served by their handles: after `probeHandleTransport` has resolved to null. */
+export function isHandlePathOpen(): boolean {
+  return inside !== null;
+}
+
+/**
+ * Lets `onClient` take the connections that a listening server accepts, as handles, instead of its event `connection`.
+ * @param onClient gets the handle, or undefined for one that came and could not be accepted.
+ * @returns false when it is not such a server as we know; then nothing has changed.
+ */
+export function takeClients(server: Server, onClient: (client: object | undefined) => void): boolean {
+  const handle: unknown = Reflect.get(server, "_handle");
+  if (typeof handle !== "object" || handle === null) return false;
+  if (typeof Reflect.get(handle, "onconnection") !== "function") return false;
+  return Reflect.set(handle, "onconnection", (_status: number, client: object | undefined) => {
+    onClient(client);
+  });
+}
+
 /**
  * Tries the handle path out on sockets of this process: that bytes arrive in order, that a write that the kernel does
- * not take is told so and completes, that the end arrives. Afterwards `HandleTransport.take` works, or never does.
+ * not take is told so and completes, that the end arrives. Afterwards `HandleTransport.over` works, or never does.
  * @returns null, or why it is not to be had.
  */
 export async function probeHandleTransport(): Promise<string | null> {
   const server = createServer({ allowHalfOpen: true });
+  const sockets: Socket[] = [];
   let timer: NodeJS.Timeout | undefined;
   try {
-    await new Promise<void>((resolve, reject) => {
-      // Exclusive: the primary of a cluster would hand its connections to other workers.
-      server.once("error", reject).listen({ port: 0, host: "127.0.0.1", exclusive: true }, resolve);
-    });
+    // Exclusive: the primary of a cluster would hand its connections to other workers.
+    server.listen({ port: 0, host: "127.0.0.1", exclusive: true });
+    await once(server, "listening");
     const address = server.address();
     if (address === null || typeof address === "string") return "no address to try it on";
-    const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve));
-    const peer = connect({ port: address.port, host: "127.0.0.1", allowHalfOpen: true });
+    const open = (): Socket => {
+      const peer = connect({ port: address.port, host: "127.0.0.1", allowHalfOpen: true });
+      sockets.push(peer);
+      return peer;
+    };
     const late = new Promise<string>((resolve) => {
       timer = setTimeout(() => resolve("it does not do what it should"), probeTimeoutMs);
     });
-    const socket = await accepted;
+    const accepted = once(server, "connection");
+    open();
+    // By its type: the event's first argument.
+    const [socket] = (await accepted) as [Socket];
+    sockets.push(socket);
     const found = findInside(socket);
-    if (typeof found !== "string") inside = found;
-    const problem = typeof found === "string" ? found : await Promise.race([tryOut(socket, peer), late]);
+    if (typeof found === "string") return found;
+    inside = found;
+    const client = new Promise<object | undefined>((resolve) => {
+      if (!takeClients(server, resolve)) resolve(undefined);
+    });
+    const problem = await Promise.race([tryOut(client, open()), late]);
     if (problem !== null) inside = null;
-    socket.destroy();
-    peer.destroy();
     return problem;
   } catch (error) {
     inside = null;
     return error instanceof Error ? error.message : String(error);
   } finally {
     clearTimeout(timer);
+    for (const socket of sockets) socket.destroy();
     server.close();
   }
 }
 
 /** Writes a little, then more than the kernel takes; the peer answers with a word and its end. */
-async function tryOut(socket: Socket, peer: Socket): Promise<string | null> {
+async function tryOut(client: Promise<object | undefined>, peer: Socket): Promise<string | null> {
   let wasTaken = false;
   const heard: string[] = [];
-  let transport: HandleTransport | null = null;
+  const taken = HandleTransport.over((await client) ?? {});
+  if (taken === null) return "a server gives no handles that could be taken";
   const closed = new Promise<void>((resolve) => {
-    const owner: TransportOwner = {
+    taken.owner = {
       onSocketData: (chunk) => void heard.push(chunk.toString("latin1")),
-      onSocketEnd: () => transport?.end(),
+      onSocketEnd: () => taken.end(),
       onSocketClose: resolve,
       onSocketTaken: () => {
         wasTaken = true;
       },
     };
-    socket.resume();
-    transport = HandleTransport.take(socket, owner);
   });
-  if (transport === null) return "a socket has no handle that could be taken";
-  const taken = transport as HandleTransport;
+  if (taken.remoteAddress !== "127.0.0.1") return "the peer's address is not told";
   if (!taken.write(Buffer.from("a"))) return "a write does not say that it was taken";
   const flood = Buffer.alloc(floodBytes, "b");
   let writtenBytes = 1;
@@ -294,7 +348,7 @@ async function tryOut(socket: Socket, peer: Socket): Promise<string | null> {
 
 function onRead(this: StreamHandle): void {
   if (inside === null) return;
-  // Put there by `take`.
+  // Put there by `over`.
   const transport = this[inside.ownerSymbol] as HandleTransport;
   transport.readDone(inside.state[inside.readResult] ?? 0);
 }
@@ -318,15 +372,19 @@ function onClosed(this: StreamHandle): void {
   transport?.closed();
 }
 
-/** The handle of a socket, if it is such as we know. */
-function handleOf(socket: Socket): StreamHandle | null {
-  const handle: unknown = Reflect.get(socket, "_handle");
-  if (typeof handle !== "object" || handle === null) return null;
+/** How a released socket reads. */
+function pushCopy(this: Socket, bytes: number, buffer: Uint8Array): boolean {
+  return this.push(Buffer.from(buffer.subarray(0, bytes)));
+}
+
+/** Whether a handle is such as we know. */
+function isStreamHandle(handle: object): handle is StreamHandle {
+  const prototype = Reflect.getPrototypeOf(handle);
+  if (knownPrototypes.has(prototype)) return true;
   const methods = ["useUserBuffer", "readStart", "readStop", "writeBuffer", "shutdown", "close"];
-  if (methods.some((name) => typeof Reflect.get(handle, name) !== "function")) return null;
-  if (inside !== null && Reflect.get(handle, inside.ownerSymbol) !== socket) return null;
-  // Its methods were just looked at.
-  return handle as StreamHandle;
+  if (methods.some((name) => typeof Reflect.get(handle, name) !== "function")) return false;
+  knownPrototypes.add(prototype);
+  return true;
 }
 
 function findInside(socket: Socket): Inside | string {
@@ -344,9 +402,9 @@ function findInside(socket: Socket): Inside | string {
   ) {
     return "this Node's stream_wrap is another";
   }
-  const handle = handleOf(socket);
+  const handle: unknown = Reflect.get(socket, "_handle");
   const ownerSymbol =
-    handle === null
+    typeof handle !== "object" || handle === null || !isStreamHandle(handle)
       ? undefined
       : Object.getOwnPropertySymbols(handle).find((each) => handle[each] === socket);
   if (ownerSymbol === undefined) return "this Node's handles carry no owner";

@@ -1,11 +1,22 @@
-/** A transport over node's public stream interface: for TLS, and wherever the handle path is not to be had. */
+/**
+ * A transport over node's public stream interface: for TLS, for sockets that node:http had before, and wherever the
+ * handle path is not to be had. All sockets have the same listener functions, so that no closure is made per socket.
+ * The error listener is there before anything is ever written, so that a reset peer throws nowhere.
+ */
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { ownSocket } from "./socket-owner.ts";
-import type { Transport, TransportOwner } from "./transport.ts";
+import { remoteAddressOf } from "./remote-address.ts";
+import { nobody, type Transport, type TransportOwner } from "./transport.ts";
 import { writeProgress } from "./write-progress.ts";
 
 const nothing = Buffer.alloc(0);
+const transportOf = Symbol("transport");
+
+declare module "node:net" {
+  interface Socket {
+    [transportOf]?: StreamTransport | undefined;
+  }
+}
 
 /**
  * On TCP and unix sockets node tries each write at once, so nothing pending right after it means taken. Node's TLS
@@ -13,24 +24,31 @@ const nothing = Buffer.alloc(0);
  * when everything before it was. What a frozen reader can pile up that way is one write.
  */
 export class StreamTransport implements Transport {
+  owner: TransportOwner = nobody;
+  readonly isEncrypted: boolean;
   readonly #socket: Socket;
-  readonly #owner: TransportOwner;
-  readonly #isTls: boolean;
   #onTaken: ((error?: Error | null) => void) | null = null;
   #isWaiting = false;
 
-  /** @param socket with `allowHalfOpen`. */
-  constructor(socket: Socket, owner: TransportOwner) {
+  /** @param socket with `allowHalfOpen`, in no one else's hands. */
+  constructor(socket: Socket) {
     this.#socket = socket;
-    this.#owner = owner;
-    this.#isTls = socket instanceof TLSSocket;
-    ownSocket(socket, owner);
+    this.isEncrypted = socket instanceof TLSSocket;
+    socket[transportOf] = this;
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    socket.on("end", onEnd);
+    socket.on("data", onData);
+  }
+
+  get remoteAddress(): string {
+    return remoteAddressOf(this.#socket);
   }
 
   write(bytes: Uint8Array): boolean {
     this.#socket.write(bytes);
     const pendingBytes = this.#socket.writableLength;
-    if (pendingBytes === 0 || (this.#isTls && pendingBytes === bytes.length)) return true;
+    if (pendingBytes === 0 || (this.isEncrypted && pendingBytes === bytes.length)) return true;
     if (!this.#isWaiting) this.#wait();
     return false;
   }
@@ -65,9 +83,20 @@ export class StreamTransport implements Transport {
 
   destroy(): void {
     const socket = this.#socket;
-    const isTcp = !this.#isTls && socket.remoteAddress !== undefined;
-    if (socket.writableLength > 0 && isTcp && !socket.destroyed) socket.resetAndDestroy();
+    const mayReset = socket.writableLength > 0 && !this.isEncrypted && !socket.destroyed;
+    // Only TCP has resets.
+    if (mayReset && socket.remoteAddress !== undefined) socket.resetAndDestroy();
     else socket.destroy();
+  }
+
+  release(): Socket {
+    const socket = this.#socket;
+    delete socket[transportOf];
+    socket.off("data", onData);
+    socket.off("end", onEnd);
+    socket.off("close", onClose);
+    socket.off("error", onError);
+    return socket;
   }
 
   /**
@@ -84,6 +113,22 @@ export class StreamTransport implements Transport {
     this.#isWaiting = false;
     if ((error !== null && error !== undefined) || this.#socket.destroyed) return;
     if (this.#socket.writableLength > 0) this.#wait();
-    else this.#owner.onSocketTaken();
+    else this.owner.onSocketTaken();
   }
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  this[transportOf]?.owner.onSocketData(chunk);
+}
+
+function onEnd(this: Socket): void {
+  this[transportOf]?.owner.onSocketEnd();
+}
+
+function onClose(this: Socket): void {
+  this[transportOf]?.owner.onSocketClose();
+}
+
+function onError(): void {
+  // `close` always follows, and what the error was changes nothing: the peer is gone.
 }

@@ -1,19 +1,32 @@
 /**
- * What a connection needs of its socket. Two implementations: `StreamTransport` over node's public `net.Socket` and
- * `TLSSocket`, and `HandleTransport` over the handle below it, for less memory and less work per write.
+ * What the front door and a connection need of a socket. Two implementations: `StreamTransport` over node's public
+ * `net.Socket` and `TLSSocket`, and `HandleTransport` over the handle below it, for less memory and less work per
+ * connection and write.
  *
  * "Taken" means that the kernel has the bytes, or, for TLS, that everything before them has been taken.
  */
-import type { SocketOwner } from "./socket-owner.ts";
+import type { Socket } from "node:net";
 
 /** Receives the events of a transport. */
-export interface TransportOwner extends SocketOwner {
+export interface TransportOwner {
+  /** `chunk` may be changed, and is borrowed until return: the next read may lie in the same memory. */
+  onSocketData(chunk: Buffer): void;
+  /** The peer sent FIN. Our side stays open until the owner ends it. */
+  onSocketEnd(): void;
+  /** The socket is gone, whatever happened; the last event. */
+  onSocketClose(): void;
   /** Everything that was pending has been taken. Follows each row of writes that returned false, unless it ends before. */
   onSocketTaken(): void;
 }
 
-/** One per connection; in no one else's hands. */
+/** One per socket; reads from the beginning. */
 export interface Transport {
+  /** Who gets the events: the reader of the request head, then the connection. Handing a socket on is one assignment. */
+  owner: TransportOwner;
+  /** TLS ends here. */
+  readonly isEncrypted: boolean;
+  /** The peer's, asked of the kernel; empty for a unix socket, `goneAddress` when the peer has left already. */
+  readonly remoteAddress: string;
   /**
    * Gives bytes to the kernel. @param bytes kept: do not change them until they are taken.
    * @returns true: taken. False: pending, or the socket is gone.
@@ -36,4 +49,14 @@ export interface Transport {
    * kernel's megabytes too, where a FIN would wait behind them for minutes.
    */
   destroy(): void;
+  /** Gives the socket up as one of node's, half-open, on which nothing is pending. The transport is of no use any more. */
+  release(): Socket;
 }
+
+/** Of a socket that has just come: nobody is told anything. */
+export const nobody: TransportOwner = {
+  onSocketData: () => undefined,
+  onSocketEnd: () => undefined,
+  onSocketClose: () => undefined,
+  onSocketTaken: () => undefined,
+};

@@ -5,10 +5,10 @@
  * others go first: it closes its handles, and listens again a moment later, for a moment and come what may, with copies
  * that it has at hand. So nobody waits for a worker that stands still, nor for the primary.
  */
-import type { Server, Socket } from "node:net";
+import type { Server } from "node:net";
 
 import type { ListenerKind } from "../base/worker-messages.ts";
-import { asListeningHandle, socketOf, stopServerHandle, type ListeningHandle } from "./listening-handle.ts";
+import { asListeningHandle, stopServerHandle, type ListeningHandle } from "./listening-handle.ts";
 
 /** The primary, as far as accepting is concerned. */
 export interface AcceptPort {
@@ -32,6 +32,7 @@ const tellMs = 50;
 interface Listener {
   readonly kind: ListenerKind;
   readonly server: Server;
+  readonly onClient: (client: object | undefined) => void;
   /** The server's own handle is among those that listen. */
   isServerActive: boolean;
   active: ListeningHandle[];
@@ -55,9 +56,20 @@ export class Accepting {
     this.#sockets = sockets;
   }
 
-  /** A server that listens, by way of node:cluster. */
-  add(kind: ListenerKind, server: Server): void {
-    const listener: Listener = { kind, server, isServerActive: true, active: [], spare: [], wanted: 0 };
+  /**
+   * A server that listens, by way of node:cluster.
+   * @param onClient gets what the copies accept, as handles; undefined for what could not be accepted.
+   */
+  add(kind: ListenerKind, server: Server, onClient: (client: object | undefined) => void): void {
+    const listener: Listener = {
+      kind,
+      server,
+      onClient,
+      isServerActive: true,
+      active: [],
+      spare: [],
+      wanted: 0,
+    };
     this.#listeners.push(listener);
     this.#want(listener);
   }
@@ -129,9 +141,7 @@ export class Accepting {
       if (this.#activeCount(listener) >= activeHandles) return;
       const handle = spare.pop();
       if (handle === undefined) return;
-      handle.onconnection = (status, client) => {
-        if (status === 0 && client !== undefined) listener.server.emit("connection", acceptedSocket(client));
-      };
+      handle.onconnection = (_status, client) => listener.onClient(client);
       if (handle.listen(backlog) === 0) active.push(handle);
       else handle.close();
     }
@@ -148,10 +158,4 @@ export class Accepting {
     listener.wanted += count;
     this.#port.wantHandles(listener.kind, count);
   }
-}
-
-function acceptedSocket(client: object): Socket {
-  const setNoDelay: unknown = Reflect.get(client, "setNoDelay");
-  if (typeof setNoDelay === "function") Reflect.apply(setNoDelay, client, [true]);
-  return socketOf(client);
 }

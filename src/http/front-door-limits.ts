@@ -56,7 +56,13 @@ export class FrontDoorLimits {
     this.#handshakes = new TokenBucket(options.handshakesPerSecMax, clock.nowMs());
   }
 
-  /** Whether addresses are counted at all. */
+  /** Whether `admit` and `enter` have to be told addresses. */
+  get needsAddress(): boolean {
+    const { connectionsPerAddressMax, handshakesPerAddressPerSecMax } = this.#options;
+    return connectionsPerAddressMax !== null || handshakesPerAddressPerSecMax !== null;
+  }
+
+  /** Whether connections are counted by address. */
   get countsAddresses(): boolean {
     return this.#options.connectionsPerAddressMax !== null;
   }
@@ -76,11 +82,12 @@ export class FrontDoorLimits {
   /**
    * Counts a handshake; the refusal if it is one too many. An address is judged first, so that it cannot use up what
    * belongs to all.
-   * @param address empty for a unix socket, which is not counted by address.
+   * @param address empty for a unix socket, which is not counted by address; null where it is not needed.
    */
-  admit(openConnections: number, address: string): Refusal | null {
+  admit(openConnections: number, address: string | null): Refusal | null {
     const nowMs = this.#clock.nowMs();
-    const isByAddress = this.#options.handshakesPerAddressPerSecMax !== null && address !== "";
+    const isCounted = address !== null && address !== "";
+    const isByAddress = isCounted && this.#options.handshakesPerAddressPerSecMax !== null;
     if (isByAddress && !this.#handshakesByAddress.take(limitKeyOf(address), 1, nowMs)) {
       limitCounters.hit("handshakesPerAddressPerSecMax");
       return retrySlower;
@@ -96,9 +103,9 @@ export class FrontDoorLimits {
   }
 
   /** Counts a connection of an address; false if it is one too many. Unix sockets have none and are not counted. */
-  enter(address: string): boolean {
+  enter(address: string | null): boolean {
     const { connectionsPerAddressMax } = this.#options;
-    if (connectionsPerAddressMax === null || address === "") return true;
+    if (connectionsPerAddressMax === null || address === null || address === "") return true;
     const key = limitKeyOf(address);
     const count = this.#byAddress.get(key) ?? 0;
     if (count >= connectionsPerAddressMax) {

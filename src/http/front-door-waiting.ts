@@ -3,10 +3,8 @@
  * its way out. Both have a deadline in the wheel and hold at most one request head.
  */
 
-import type { Socket } from "node:net";
-
 import { WheelEntry, type TimerWheel } from "../base/timer-wheel.ts";
-import { ownSocket, type SocketOwner } from "../connection/socket-owner.ts";
+import type { Transport, TransportOwner } from "../connection/transport.ts";
 import { refusalResponse, type Refusal } from "../handshake/refusal.ts";
 import { readRequestHead, type RequestHead } from "../handshake/request-head.ts";
 
@@ -29,12 +27,15 @@ export interface HeadReceiver {
   readonly wheel: TimerWheel;
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
-  /** A well-formed head of a GET request. `bytes` is everything from its beginning, `rest` what follows the head. */
-  onHead(socket: Socket, head: RequestHead, bytes: Buffer, rest: Buffer): void;
-  /** Anything else. */
-  onOther(socket: Socket, bytes: Buffer): void;
+  /**
+   * A well-formed head of a GET request. `bytes` is everything from its beginning, `rest` what follows the head; both
+   * are borrowed until return.
+   */
+  onHead(transport: Transport, head: RequestHead, bytes: Buffer, rest: Buffer): void;
+  /** Anything else. `bytes` is borrowed until return. */
+  onOther(transport: Transport, bytes: Buffer): void;
   /** The request is refused: `say` goes out and the socket ends. */
-  refuse(socket: Socket, say: Refusal): void;
+  refuse(transport: Transport, say: Refusal): void;
   /** The peer said nothing at all in time. */
   onSilence(): void;
   /** This socket waits no more. */
@@ -43,57 +44,66 @@ export interface HeadReceiver {
 
 /** A socket that the front door still has to end if it stops. */
 export interface Waiting {
-  readonly socket: Socket;
+  readonly transport: Transport;
 }
 
 /** Reads the first request head of a connection. */
-export class HeadReader extends WheelEntry implements SocketOwner, Waiting {
-  readonly socket: Socket;
+export class HeadReader extends WheelEntry implements TransportOwner, Waiting {
+  readonly transport: Transport;
   readonly #door: HeadReceiver;
+  /** What came of a head that is not whole; null before. */
   #bytes: Buffer | null = null;
   #length = 0;
 
-  constructor(socket: Socket, door: HeadReceiver) {
+  constructor(transport: Transport, door: HeadReceiver) {
     super();
-    this.socket = socket;
+    this.transport = transport;
     this.#door = door;
-    ownSocket(socket, this);
+    transport.owner = this;
     door.wheel.schedule(this, door.headTimeoutMs);
   }
 
   onSocketData(chunk: Buffer): void {
     const seenBytes = this.#length;
-    const bytes = this.#append(chunk);
+    // Usually the head is one chunk, and nothing is copied.
+    const bytes = seenBytes === 0 ? chunk : this.#append(chunk);
     const verdict = readRequestHead(bytes, seenBytes);
     const { headBytesMax } = this.#door;
     if (verdict === "incomplete") {
-      if (bytes.length <= headBytesMax) return;
+      if (bytes.length <= headBytesMax) {
+        if (seenBytes === 0) this.#append(chunk);
+        return;
+      }
       this.#settle();
-      this.#door.refuse(this.socket, headTooLarge);
+      this.#door.refuse(this.transport, headTooLarge);
       return;
     }
     this.#settle();
-    if (verdict === "other") this.#door.onOther(this.socket, bytes);
-    else if (verdict.headBytes > headBytesMax) this.#door.refuse(this.socket, headTooLarge);
-    else this.#door.onHead(this.socket, verdict.head, bytes, bytes.subarray(verdict.headBytes));
+    if (verdict === "other") this.#door.onOther(this.transport, bytes);
+    else if (verdict.headBytes > headBytesMax) this.#door.refuse(this.transport, headTooLarge);
+    else this.#door.onHead(this.transport, verdict.head, bytes, bytes.subarray(verdict.headBytes));
   }
 
   onSocketEnd(): void {
     // A head cut off by FIN will never be whole. Probes of load balancers end so, every few seconds.
     this.#settle();
-    this.socket.destroy();
+    this.transport.destroy();
   }
 
   onSocketClose(): void {
     this.#settle();
   }
 
+  onSocketTaken(): void {
+    // Nothing is written yet.
+  }
+
   override onDeadline(): void {
     this.#settle();
-    if (this.#length > 0) return this.#door.refuse(this.socket, headTimeout);
+    if (this.#length > 0) return this.#door.refuse(this.transport, headTimeout);
     // A browser's spare connection: it asked nothing, so it gets no answer.
     this.#door.onSilence();
-    this.socket.destroy();
+    this.transport.destroy();
   }
 
   #settle(): void {
@@ -101,18 +111,15 @@ export class HeadReader extends WheelEntry implements SocketOwner, Waiting {
     this.#door.settle(this);
   }
 
-  /** The bytes so far. Usually the head is one chunk, and nothing is copied. */
+  /** Copies, and gives all bytes so far. */
   #append(chunk: Buffer): Buffer {
     const length = this.#length + chunk.length;
-    if (this.#bytes === null) this.#bytes = chunk;
-    else {
-      if (this.#bytes.length < length) {
-        const larger = Buffer.allocUnsafeSlow(length * 2);
-        this.#bytes.copy(larger, 0, 0, this.#length);
-        this.#bytes = larger;
-      }
-      chunk.copy(this.#bytes, this.#length);
+    if (this.#bytes === null || this.#bytes.length < length) {
+      const larger = Buffer.allocUnsafeSlow(length * 2);
+      this.#bytes?.copy(larger, 0, 0, this.#length);
+      this.#bytes = larger;
     }
+    chunk.copy(this.#bytes, this.#length);
     this.#length = length;
     return this.#bytes.subarray(0, length);
   }
@@ -123,17 +130,18 @@ export class HeadReader extends WheelEntry implements SocketOwner, Waiting {
  * the kernel reset the connection, and the peer might never see the answer. And a request that was pipelined behind
  * a refused upgrade must not be processed.
  */
-export class Farewell extends WheelEntry implements SocketOwner, Waiting {
-  readonly socket: Socket;
+export class Farewell extends WheelEntry implements TransportOwner, Waiting {
+  readonly transport: Transport;
   readonly #door: Pick<HeadReceiver, "wheel" | "settle">;
 
-  constructor(socket: Socket, refusal: Refusal, door: Pick<HeadReceiver, "wheel" | "settle">) {
+  constructor(transport: Transport, refusal: Refusal, door: Pick<HeadReceiver, "wheel" | "settle">) {
     super();
-    this.socket = socket;
+    this.transport = transport;
     this.#door = door;
-    ownSocket(socket, this);
+    transport.owner = this;
     door.wheel.schedule(this, farewellMs);
-    socket.end(refusalResponse(refusal));
+    transport.write(refusalResponse(refusal));
+    transport.end();
   }
 
   onSocketData(): void {
@@ -144,12 +152,16 @@ export class Farewell extends WheelEntry implements SocketOwner, Waiting {
     // Our side ends by itself once the refusal is out.
   }
 
+  onSocketTaken(): void {
+    // Nothing more is written.
+  }
+
   onSocketClose(): void {
     this.#door.wheel.cancel(this);
     this.#door.settle(this);
   }
 
   override onDeadline(): void {
-    this.socket.destroy();
+    this.transport.destroy();
   }
 }

@@ -17,7 +17,9 @@ import { ownCloseCode } from "../connection/close-reason.ts";
 import type { ConnectionOptions } from "../connection/connection-options.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Connections } from "../connection/connections.ts";
-import { releaseSocket } from "../connection/socket-owner.ts";
+import { HandleTransport, isHandlePathOpen, takeClients } from "../connection/handle-transport.ts";
+import { StreamTransport } from "../connection/stream-transport.ts";
+import type { Transport } from "../connection/transport.ts";
 import { acceptResponse } from "../handshake/accept-response.ts";
 import {
   chooseSubprotocol,
@@ -34,10 +36,10 @@ import { FrontDoorCounters } from "./front-door-counters.ts";
 import { FrontDoorLimits, type FrontDoorLimitOptions } from "./front-door-limits.ts";
 import { Farewell, HeadReader, type HeadReceiver, type Waiting } from "./front-door-waiting.ts";
 import { listenTcp, listenUnix, type ListenOptionsOfDoor } from "./listen.ts";
-import { remoteAddressOf } from "./request-facts.ts";
+import { acceptedSocket } from "./listening-handle.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 import { receiveUpgrades, type UpgradeReceiver } from "./upgrade-from-http.ts";
-import type { Endpoint, Router, UpgradeRequest } from "./upgrade-request.ts";
+import type { Endpoint, Router } from "./upgrade-request.ts";
 
 /** Options of the door, named as in docs/CONFIGURATION.md. */
 export interface FrontDoorOptions extends ListenOptionsOfDoor, FrontDoorLimitOptions {
@@ -150,14 +152,15 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#httpServer.emit("listening");
     try {
       if (this.#options.port !== null) {
-        const server = this.#options.tls === null ? this.#createServer() : this.#createTlsServer();
-        addresses.push(await listenTcp(server, this.#options, this.#options.tls !== null));
-        this.#accepting?.add("tcp", server);
+        const isTls = this.#options.tls !== null;
+        const server = isTls ? this.#createTlsServer() : this.#createServer();
+        addresses.push(await listenTcp(server, this.#options, isTls));
+        this.#takeClients("tcp", server, isTls);
       }
       if (this.#options.unixSocket !== null) {
         const server = this.#createServer();
         addresses.push(await listenUnix(server, this.#options.unixSocket));
-        this.#accepting?.add("unix", server);
+        this.#takeClients("unix", server, false);
       }
     } catch (error) {
       await this.stop();
@@ -188,7 +191,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   /** Ends everything that is left, connections and HTTP requests included; resolves when no socket is left. */
   async stop(): Promise<void> {
     this.stopAccepting();
-    for (const { socket } of this.#waiting) socket.destroy();
+    for (const { transport } of this.#waiting) transport.destroy();
     this.#connections.terminateAll();
     this.#httpServer.closeAllConnections();
     for (const socket of this.#tlsSockets) socket.destroy();
@@ -200,24 +203,28 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   }
 
   /** A head from our own reader. What is not a good handshake is node's to answer. */
-  onHead(socket: Socket, head: RequestHead, bytes: Buffer, rest: Buffer): void {
+  onHead(transport: Transport, head: RequestHead, bytes: Buffer, rest: Buffer): void {
     const outcome = evaluateHandshake(head);
-    if (isRefusal(outcome)) this.onOther(socket, bytes);
-    else this.#admit(socket, outcome, rest, true);
+    if (isRefusal(outcome)) this.onOther(transport, bytes);
+    else this.#admit(transport, outcome, rest, true);
   }
 
   /** A head from node's reader. */
   onUpgrade(socket: Socket, head: RequestHead, rest: Buffer): void {
     this.#takeBack(socket);
+    const transport = new StreamTransport(socket);
     const outcome = evaluateHandshake(head);
-    if (isRefusal(outcome)) this.refuse(socket, outcome);
-    else this.#admit(socket, outcome, rest, false);
+    if (isRefusal(outcome)) this.refuse(transport, outcome);
+    else this.#admit(transport, outcome, rest, false);
+  }
+
+  onOther(transport: Transport, bytes: Buffer): void {
+    this.onHttp(transport.release(), Buffer.from(bytes));
   }
 
   /** Gives a socket to node:http, flowing: after a `pause` the next request would be parsed before these bytes. */
-  onOther(socket: Socket, bytes: Buffer): void {
+  onHttp(socket: Socket, bytes: Buffer): void {
     this.#takeBack(socket);
-    releaseSocket(socket);
     this.counters.handedToHttp += 1;
     this.counters.httpOpen += 1;
     socket.once("close", this.#onHttpClose);
@@ -234,11 +241,11 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     limitCounters.hit("headTimeoutMs");
   }
 
-  refuse(socket: Socket, refusal: Refusal): void {
+  refuse(transport: Transport, refusal: Refusal): void {
     this.counters.refuse(refusal.reason);
     if (refusal.reason === "head_timeout") limitCounters.hit("headTimeoutMs");
     if (refusal.reason === "head_too_large") limitCounters.hit("headBytesMax");
-    this.#wait(new Farewell(socket, refusal, this));
+    this.#wait(new Farewell(transport, refusal, this));
   }
 
   settle(waiting: Waiting): void {
@@ -258,13 +265,14 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   }
 
   #createServer(): Server {
-    const server = createServer({ allowHalfOpen: true, noDelay: true });
-    return this.#receive(server, "connection");
+    const server = this.#listener(createServer({ allowHalfOpen: true, noDelay: true }));
+    server.on("connection", (socket: Socket) => this.#receive(new StreamTransport(socket)));
+    return server;
   }
 
   #createTlsServer(): Server {
     const { tls, headTimeoutMs } = this.#options;
-    const server = createTlsServer({
+    const settings = {
       cert: tls?.cert,
       key: tls?.key,
       allowHalfOpen: true,
@@ -272,89 +280,118 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       // Node's own default is the longest, also when heads have no deadline.
       handshakeTimeout: Math.min(headTimeoutMs, 120_000),
       ALPNProtocols: ["http/1.1"],
-    });
+    };
+    const server = this.#listener(createTlsServer(settings));
     server.on("connection", (socket: Socket) => {
       if (this.#limits.isOutOfFiles(this.#tlsSockets.size - farewellsMax)) return this.#cut(socket);
       this.#tlsSockets.add(socket);
       socket.once("close", () => this.#tlsSockets.delete(socket));
     });
     server.on("tlsClientError", () => this.counters.refuse("tls"));
-    return this.#receive(server, "secureConnection");
-  }
-
-  #receive(server: Server, event: "connection" | "secureConnection"): Server {
-    this.#servers.push(server);
-    this.#closed.push(new Promise((resolve) => server.once("close", resolve)));
-    server.on(event, (socket: Socket) => {
-      this.counters.accepted += 1;
-      const sockets = this.socketCount;
-      this.#accepting?.accepted(sockets + 1);
-      if (this.#limits.isOutOfFiles(sockets - farewellsMax)) return this.#cut(socket);
-      // Without having read its request: whatever it asks, the answer is the same.
-      if (this.#limits.isOutOfFiles(sockets)) return this.refuse(socket, outOfFiles);
-      if (this.#limits.isCrowded(sockets)) return this.#cut(socket);
-      this.#wait(new HeadReader(socket, this));
-    });
+    server.on("secureConnection", (socket: Socket) => this.#receive(new StreamTransport(socket)));
     return server;
   }
 
+  #listener(server: Server): Server {
+    this.#servers.push(server);
+    this.#closed.push(new Promise((resolve) => server.once("close", resolve)));
+    return server;
+  }
+
+  /** A server listens. Where connections can be served by their handles, no `net.Socket` is made for them. */
+  #takeClients(kind: ListenerKind, server: Server, isTls: boolean): void {
+    const onClient = (client: object | undefined): void => {
+      // By a system that is out of files: it was closed at once, so that the next can be heard of.
+      if (client === undefined) return this.counters.refuse("sockets");
+      const transport = isTls ? null : HandleTransport.over(client);
+      if (transport === null) server.emit("connection", acceptedSocket(client));
+      else this.#receive(transport);
+    };
+    if (!isTls && isHandlePathOpen()) takeClients(server, onClient);
+    this.#accepting?.add(kind, server, onClient);
+  }
+
+  #receive(transport: Transport): void {
+    this.counters.accepted += 1;
+    const sockets = this.socketCount;
+    this.#accepting?.accepted(sockets + 1);
+    if (this.#limits.isOutOfFiles(sockets - farewellsMax)) return this.#cut(transport);
+    // Without having read its request: whatever it asks, the answer is the same.
+    if (this.#limits.isOutOfFiles(sockets)) return this.refuse(transport, outOfFiles);
+    if (this.#limits.isCrowded(sockets)) return this.#cut(transport);
+    this.#wait(new HeadReader(transport, this));
+  }
+
   /** Ends a socket that is one too many without a word. */
-  #cut(socket: Socket): void {
+  #cut(socket: Socket | Transport): void {
     this.counters.refuse("sockets");
     socket.destroy();
   }
 
   /** A good handshake: everything that may still refuse it, the cheapest first, before anything is hashed. */
-  #admit(socket: Socket, handshake: Handshake, rest: Buffer, isFresh: boolean): void {
-    const peer = remoteAddressOf(socket);
-    const address = this.#options.trustedProxies.clientOf(peer, handshake.headers.get("x-forwarded-for"));
+  #admit(transport: Transport, handshake: Handshake, rest: Buffer, isFresh: boolean): void {
+    const address = this.#addressTold(transport, handshake);
     const refusal = (isFresh ? this.#refusesFresh : this.#isDraining)
       ? draining
       : this.#limits.admit(this.#connections.counters.open, address);
-    if (refusal !== null) return this.refuse(socket, refusal);
+    if (refusal !== null) return this.refuse(transport, refusal);
     const endpoint = this.#router(handshake.path, handshake.query);
-    if (isRefusal(endpoint)) return this.refuse(socket, endpoint);
-    if (endpoint.checkOrigin && !this.#isOriginAllowed(handshake, this.#schemeOf(handshake, socket, peer))) {
-      return this.refuse(socket, forbiddenOrigin);
+    if (isRefusal(endpoint)) return this.refuse(transport, endpoint);
+    if (endpoint.checkOrigin && !this.#isOriginAllowed(handshake, transport)) {
+      return this.refuse(transport, forbiddenOrigin);
     }
-    const request: UpgradeRequest = {
-      path: handshake.path,
-      query: handshake.query,
-      headers: handshake.headers,
-      remoteAddress: address,
-      encrypted: isEncrypted(socket),
-      subprotocol: chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols),
-    };
-    const connection = this.#upgrade(socket, endpoint, handshake, request, isFresh);
-    connection?.start(endpoint.accept(connection, request), rest);
+    const subprotocol = chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols);
+    const connection = this.#upgrade(transport, endpoint, handshake, subprotocol, address);
+    if (connection === null) return;
+    const { path, query, headers } = handshake;
+    const request = { path, query, headers, encrypted: transport.isEncrypted, subprotocol };
+    connection.start(endpoint.accept(connection, request), rest);
   }
 
-  #isOriginAllowed({ origin, host }: Handshake, scheme: "http" | "https" | null): boolean {
-    return origin === null || isOriginAllowed(origin, this.#options.allowedOrigins, host, scheme);
+  /**
+   * The client's address where somebody needs it now: a limit, or a connection whose proxy told it. Null: the kernel
+   * knows it as long as the socket is open, and asking costs as much as reading a head.
+   */
+  #addressTold(transport: Transport, { headers }: Handshake): string | null {
+    const { trustedProxies } = this.#options;
+    const forwardedFor = trustedProxies.trustsAny ? headers.get("x-forwarded-for") : undefined;
+    if (forwardedFor === undefined && !this.#limits.needsAddress) return null;
+    return trustedProxies.clientOf(transport.remoteAddress, forwardedFor);
+  }
+
+  #isOriginAllowed({ origin, host, headers }: Handshake, transport: Transport): boolean {
+    if (origin === null) return true;
+    return isOriginAllowed(origin, this.#options.allowedOrigins, host, this.#schemeOf(headers, transport));
   }
 
   /** The scheme of the browser's address, where it is known. */
-  #schemeOf({ headers }: Handshake, socket: Socket, peer: string): "http" | "https" | null {
-    const told = this.#options.trustedProxies.schemeOf(peer, headers.get("x-forwarded-proto"));
-    return told ?? (isEncrypted(socket) ? "https" : null);
+  #schemeOf(headers: ReadonlyMap<string, string>, transport: Transport): "http" | "https" | null {
+    const { trustedProxies } = this.#options;
+    const forwardedProto = trustedProxies.trustsAny ? headers.get("x-forwarded-proto") : undefined;
+    const told =
+      forwardedProto === undefined ? null : trustedProxies.schemeOf(transport.remoteAddress, forwardedProto);
+    return told ?? (transport.isEncrypted ? "https" : null);
   }
 
   /** Answers with 101. Null when the connection is closed right away. */
   #upgrade(
-    socket: Socket,
+    transport: Transport,
     endpoint: Endpoint,
     { key, extensions }: Handshake,
-    { remoteAddress, subprotocol }: UpgradeRequest,
-    isFresh: boolean,
+    subprotocol: string | null,
+    address: string | null,
   ): Connection | null {
-    const isWelcome = this.#limits.enter(remoteAddress);
+    const isWelcome = this.#limits.enter(address);
     const agreement = endpoint.compression === null ? null : negotiateDeflate(extensions);
     const greeting = acceptResponse(key, subprotocol, extensionHeaders(agreement));
     const options = optionsFor(endpoint, agreement);
-    const connection = this.#connections.adopt(socket, options, greeting, isFresh);
+    const connection = this.#connections.adopt(transport, options, greeting);
+    connection.addressTold = address;
     if (isWelcome) {
       this.counters.upgraded += 1;
-      if (this.#limits.countsAddresses) connection.onGone = () => this.#limits.leave(remoteAddress);
+      if (address !== null && this.#limits.countsAddresses) {
+        connection.onGone = () => this.#limits.leave(address);
+      }
       return connection;
     }
     // A browser's script sees a close code, but not the status of a refused handshake.
@@ -375,8 +412,4 @@ function optionsFor(
   if (agreement === null || compression === null) return connection;
   // RFC 7692 §7.1.2.1: a client that names a smaller window than ours is sent uncompressed frames, which is always legal.
   return agreement.serverWindowBits < deflateWindowBits ? compression.inbound : compression.both;
-}
-
-function isEncrypted(socket: Socket): boolean {
-  return "encrypted" in socket;
 }

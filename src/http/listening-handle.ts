@@ -36,7 +36,9 @@ export function stopServerHandle(server: Server): boolean {
   return true;
 }
 
-/** The socket of an accepted connection, as node's own server makes it with `allowHalfOpen`. */
-export function socketOf(client: object): Socket {
+/** The socket of an accepted connection, as node's own server makes it with `allowHalfOpen` and `noDelay`. */
+export function acceptedSocket(client: object): Socket {
+  const setNoDelay: unknown = Reflect.get(client, "setNoDelay");
+  if (typeof setNoDelay === "function") Reflect.apply(setNoDelay, client, [true]);
   return new Socket({ handle: client, allowHalfOpen: true, readable: true, writable: true } as object);
 }

@@ -3,7 +3,7 @@
  * counts); too many lines never get here (http-api.ts).
  */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
+import { remoteAddressOf } from "../connection/remote-address.ts";
 import type { PublishRequestFacts } from "./http-backend.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 
@@ -32,21 +32,6 @@ export function clientAddressOf(request: IncomingMessage, proxies: TrustedProxie
 export function bearerOf(headers: IncomingHttpHeaders): string | null {
   const match = /^bearer +(\S+) *$/i.exec(headers.authorization ?? "");
   return match?.[1] ?? null;
-}
-
-/** What stands for the address of a peer that reset its connection already; no rule about addresses may match it. */
-const goneAddress = "gone";
-
-/**
- * The peer's address; empty on a unix socket, which has none. A peer that resets right after its request has no
- * address either (getpeername fails, while its bytes can still be read: tried), so the absence alone proves nothing:
- * taken for a unix socket it would let strangers publish where only this machine may.
- */
-export function remoteAddressOf(
-  socket: Pick<Socket, "destroyed" | "localAddress" | "remoteAddress">,
-): string {
-  if (socket.remoteAddress !== undefined) return socket.remoteAddress;
-  return socket.destroyed || socket.localAddress !== undefined ? goneAddress : "";
 }
 
 /** True when a proxy says that it forwards for somebody: then a loopback peer is not the sender. */

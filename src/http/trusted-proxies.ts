@@ -9,11 +9,14 @@ import { AddressRanges, canonicalAddress } from "../base/ip-address.ts";
 const unixWord = "unix";
 
 export class TrustedProxies {
+  /** Whether there is any: without one, no header has to be read. */
+  readonly trustsAny: boolean;
   readonly #ranges: AddressRanges;
   readonly #trustsUnix: boolean;
 
   /** @param trusted `listen.trustedProxies`: addresses, CIDR ranges, `unix`. */
   constructor(trusted: readonly string[]) {
+    this.trustsAny = trusted.length > 0;
     this.#ranges = new AddressRanges(trusted.filter((each) => each !== unixWord));
     this.#trustsUnix = trusted.includes(unixWord);
   }

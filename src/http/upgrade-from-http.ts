@@ -18,7 +18,7 @@ export interface UpgradeReceiver {
   /** The head of a request that asks for a WebSocket, and what came behind it. The socket is in nobody's hands. */
   onUpgrade(socket: Socket, head: RequestHead, rest: Buffer): void;
   /** A request that asks for another protocol, as bytes without its Upgrade: to be answered by node:http. */
-  onOther(socket: Socket, bytes: Buffer): void;
+  onHttp(socket: Socket, bytes: Buffer): void;
   /** Refused; the socket ends by itself. */
   onRefused(socket: Socket, reason: RefusalReason): void;
 }
@@ -64,7 +64,7 @@ export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceive
     if (asksForWebSocket(request.headers.upgrade ?? "")) {
       const { method = "", url: target = "", httpVersion, rawHeaders } = request;
       receiver.onUpgrade(socket, { method, target, httpVersion, rawHeaders }, rest);
-    } else receiver.onOther(socket, withoutUpgrade(request, rest));
+    } else receiver.onHttp(socket, withoutUpgrade(request, rest));
     socket.off("error", ignore);
   });
 }

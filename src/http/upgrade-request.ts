@@ -15,8 +15,6 @@ export interface UpgradeRequest {
   readonly query: URLSearchParams;
   /** By lower-case name. Do not keep it beyond `accept`: it is the largest part of a connection's memory. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The client's address in canonical spelling, behind trusted proxies too; empty for a unix socket. */
-  readonly remoteAddress: string;
   /** TLS ends here. */
   readonly encrypted: boolean;
   /** The one that was agreed on, or null. */

@@ -30,8 +30,6 @@ export interface NativeSessionOptions {
   readonly topics: readonly string[];
   /** From `Authorization: Bearer` or `?token=`; null when absent. */
   readonly token: string | null;
-  /** The client's address, for what is counted by address; empty for a unix socket. */
-  readonly address: string;
   /** From `?interval=`: default of `intervalMs`; null when absent. */
   readonly intervalMs: number | null;
   /** From `?batch=1`. */
@@ -356,7 +354,7 @@ export class NativeSession {
   /** Resolves to what is wrong with the token, or null when it is now this connection's. */
   async #authenticate(token: string): Promise<RequestError | null> {
     try {
-      const identity = await this.#services.auth.verify(token, this.#options.address);
+      const identity = await this.#services.auth.verify(token, this.#connection.remoteAddress);
       const before = this.#identity;
       if (before !== null && before.sub !== null && before.sub !== identity.sub) {
         return new RequestError("forbidden", "the new token is not for the same subject");

@@ -18,8 +18,6 @@ import type { RuledTopic } from "./topic-access.ts";
 export interface RawSessionOptions {
   readonly topic: RuledTopic;
   readonly token: string | null;
-  /** As in NativeSessionOptions. */
-  readonly address: string;
   readonly intervalMs: number | null;
 }
 
@@ -52,7 +50,7 @@ export class RawSession {
       return;
     }
     this.#services.auth
-      .verify(token, this.#options.address)
+      .verify(token, this.#connection.remoteAddress)
       .then(
         (identity) => this.#subscribe(identity),
         (error: unknown) => {

@@ -10,9 +10,11 @@ import type { WaitingTotal } from "./command-queue.ts";
 import type { TopicAccess } from "./topic-access.ts";
 import type { UserLimits } from "./user-limits.ts";
 
-/** The eight things a session needs of a socket, not a socket. */
+/** The nine things a session needs of a socket, not a socket. */
 export interface SessionConnection {
   readonly id: string;
+  /** The client's, for what is counted by address; empty for a unix socket. Asked for only when it is needed. */
+  readonly remoteAddress: string;
   /** Open, and the kernel has taken all that was written. */
   readonly isWritable: boolean;
   /** permessage-deflate was agreed on, and the peer can inflate what we compress. */

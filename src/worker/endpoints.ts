@@ -22,8 +22,6 @@ import type { RuledTopic } from "../session/topic-access.ts";
 
 /** What is noted of a session while it lives. */
 export interface SessionNote {
-  /** The client's; empty for a unix socket. For operators only (insight.ts). */
-  readonly address: string;
   readonly openedMs: number;
   /** Tells it that the server is going away. @param reconnectAfterMs when the client should come back. */
   depart(reconnectAfterMs: number): void;
@@ -94,12 +92,10 @@ function nativeEndpoint(
       const session = new NativeSession(connection, services, {
         topics: [...new Set(names)],
         token: tokenOf(request),
-        address: request.remoteAddress,
         intervalMs,
         batch: query.get("batch") === "1",
       });
       sessions.set(connection, {
-        address: request.remoteAddress,
         openedMs: services.clock.nowMs(),
         depart: (reconnectAfterMs) => session.announceClosing("restart", reconnectAfterMs),
       });
@@ -133,10 +129,9 @@ function rawEndpoint(
       const session = new RawSession(connection, services, {
         topic,
         token: tokenOf(request),
-        address: request.remoteAddress,
         intervalMs,
       });
-      sessions.set(connection, silentNote(request, services));
+      sessions.set(connection, silentNote(services));
       session.start();
       return {
         onText: () => session.receive(),
@@ -162,9 +157,9 @@ function echoEndpoint(
     subprotocols: ["echo"],
     checkOrigin: false,
     ...kinds,
-    accept(connection, request): ConnectionHandler {
+    accept(connection): ConnectionHandler {
       const session = new EchoSession(connection, isTraced ? encodeMessage : null, pending);
-      sessions.set(connection, silentNote(request, services));
+      sessions.set(connection, silentNote(services));
       return {
         onText: (payload) => session.receive(true, payload),
         onBinary: (payload) => session.receive(false, payload),
@@ -179,8 +174,8 @@ function echoEndpoint(
 }
 
 /** Of a session that has no words for it. */
-function silentNote({ remoteAddress }: UpgradeRequest, { clock }: SessionServices): SessionNote {
-  return { address: remoteAddress, openedMs: clock.nowMs(), depart: () => undefined };
+function silentNote({ clock }: SessionServices): SessionNote {
+  return { openedMs: clock.nowMs(), depart: () => undefined };
 }
 
 function kindsOf(connection: ConnectionOptions): Kinds {

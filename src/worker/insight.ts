@@ -85,7 +85,7 @@ function connectionScore(
 
 function connectionInsight(
   connection: Connection,
-  { address, openedMs }: SessionNote,
+  { openedMs }: SessionNote,
   reader: Reader | null,
   nowMs: number,
 ): ConnectionInsight {
@@ -93,7 +93,7 @@ function connectionInsight(
   const endpoint = variant.startsWith("native") ? "ws" : variant.startsWith("batch") ? "ws batch" : "raw";
   return {
     id: connection.id,
-    address,
+    address: connection.remoteAddress,
     endpoint: reader === null ? "echo" : endpoint,
     compressed: connection.maySendCompressed,
     topics: reader?.topicCount ?? 0,

@@ -11,14 +11,16 @@ import type { CloseReason } from "../../src/connection/close-reason.ts";
 import type { ConnectionHandler, ConnectionOptions } from "../../src/connection/connection-options.ts";
 import type { Connection } from "../../src/connection/connection.ts";
 import { Connections } from "../../src/connection/connections.ts";
-import { probeHandleTransport } from "../../src/connection/handle-transport.ts";
+import { HandleTransport, probeHandleTransport, takeClients } from "../../src/connection/handle-transport.ts";
+import { StreamTransport } from "../../src/connection/stream-transport.ts";
+import type { Transport } from "../../src/connection/transport.ts";
 import { selfSigned } from "../setup/certificate.ts";
 import { expect } from "vitest";
 import { RawPeer } from "./raw-peer.ts";
 
 /** TCP and unix sockets by both of our ways to them. */
 export const transports = ["tcp", "tcp by its handle", "unix", "unix by its handle", "tls"] as const;
-export type Transport = (typeof transports)[number];
+export type TransportName = (typeof transports)[number];
 
 export const unlimited: ConnectionOptions = {
   role: "server",
@@ -88,21 +90,20 @@ let certificate: { readonly cert: string; readonly key: string } | null = null;
 /** A connection after its handshake. The peer reads frames from its first byte. */
 export async function connectPair(
   options: Partial<ConnectionOptions> = {},
-  transport: Transport = "tcp",
+  name: TransportName = "tcp",
   arrivingBytesTotalMax = Number.POSITIVE_INFINITY,
 ): Promise<Pair> {
   const folder = mkdtempSync(join(tmpdir(), "tapecast-pair-"));
   const clock = new FakeClock();
   const connections = new Connections(clock, Number.POSITIVE_INFINITY, arrivingBytesTotalMax);
-  const { server, accepted } = createListener(transport);
-  const where = await listen(server, transport, folder);
+  const server = createListener(name);
+  const where = await listen(server, name, folder);
+  if (name.endsWith("handle")) expect(await (handlePath ??= probeHandleTransport())).toBeNull();
+  const accepted = acceptOne(server, name);
   const peer = await RawPeer.connect(where);
-  const socket = await accepted;
+  const transport = await accepted;
   const notes = new Notes();
-  const isByHandle = transport.endsWith("handle");
-  if (isByHandle) expect(await (handlePath ??= probeHandleTransport())).toBeNull();
-  const connection = connections.adopt(socket, { ...unlimited, ...options }, new Uint8Array(0), isByHandle);
-  if (isByHandle) expect(socket.destroyed).toBe(true);
+  const connection = connections.adopt(transport, { ...unlimited, ...options }, new Uint8Array(0));
   connection.start(notes, Buffer.alloc(0));
   peer.readFrames(0, options.allowCompressed);
   return {
@@ -126,27 +127,34 @@ export async function connectPair(
   };
 }
 
-function createListener(transport: Transport): { server: Server; accepted: Promise<Socket> } {
-  if (transport === "tls") certificate ??= selfSigned();
-  const server =
-    transport === "tls"
-      ? createTlsServer({ ...certificate, allowHalfOpen: true })
-      : createServer({ allowHalfOpen: true, noDelay: true });
-  const accepted = new Promise<Socket>((resolve) => {
-    server.once(transport === "tls" ? "secureConnection" : "connection", resolve);
-  });
-  return { server, accepted };
+function createListener(name: TransportName): Server {
+  if (name !== "tls") return createServer({ allowHalfOpen: true, noDelay: true });
+  certificate ??= selfSigned();
+  return createTlsServer({ ...certificate, allowHalfOpen: true });
 }
 
-function listen(server: Server, transport: Transport, folder: string): Promise<string> {
+/** @param server listens. */
+function acceptOne(server: Server, name: TransportName): Promise<Transport> {
+  return new Promise((resolve) => {
+    if (name.endsWith("handle")) {
+      expect(takeClients(server, (client) => resolve(HandleTransport.over(client!)!))).toBe(true);
+      return;
+    }
+    server.once(name === "tls" ? "secureConnection" : "connection", (socket: Socket) => {
+      resolve(new StreamTransport(socket));
+    });
+  });
+}
+
+function listen(server: Server, name: TransportName, folder: string): Promise<string> {
   return new Promise((resolve) => {
     const path = join(folder, "socket");
-    if (transport.startsWith("unix")) server.listen(path, () => resolve(`unix:${path}`));
+    if (name.startsWith("unix")) server.listen(path, () => resolve(`unix:${path}`));
     else {
       server.listen(0, "127.0.0.1", () => {
         const address = server.address();
         const port = typeof address === "object" && address !== null ? address.port : 0;
-        resolve(`${transport === "tls" ? "https" : "http"}://127.0.0.1:${port}`);
+        resolve(`${name === "tls" ? "https" : "http"}://127.0.0.1:${port}`);
       });
     }
   });

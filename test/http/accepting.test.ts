@@ -25,6 +25,7 @@ let handles: FakeHandle[];
 let wanted: number;
 let told: number[];
 let toldToPrimary: number;
+let clients: unknown[];
 let accepting: Accepting;
 
 /** Gives as many copies as are wanted. */
@@ -55,7 +56,8 @@ beforeEach(() => {
   };
   accepting = new Accepting(port, () => 42);
   const server = Object.assign(new EventEmitter(), { _handle: clustered }) as unknown as Server;
-  accepting.add("tcp", server);
+  clients = [];
+  accepting.add("tcp", server, (client) => void clients.push(client));
 });
 
 afterEach(() => void vi.useRealTimers());
@@ -66,6 +68,15 @@ describe("accepting in a worker of a cluster", () => {
     answer();
     expect([listening(), handles.length]).toEqual([8, 10]);
     expect(wanted).toBe(0);
+  });
+
+  it("gives what the copies accept to the door, and also that something could not be accepted", () => {
+    answer();
+    const copy = handles.at(-1)!;
+    const client = {};
+    (copy.onconnection as (status: number, client?: object) => void)(0, client);
+    (copy.onconnection as (status: number, client?: object) => void)(-24);
+    expect(clients).toEqual([client, undefined]);
   });
 
   it("steps back above its share, and comes again by itself without the primary", () => {

@@ -25,6 +25,8 @@ export interface Door {
   readonly addresses: readonly string[];
   /** Requests that /ws accepted, and how connections ended. */
   readonly requests: UpgradeRequest[];
+  /** From where those came. */
+  readonly clients: string[];
   readonly closes: number[];
   refused(reason: RefusalReason): number;
   stop(): Promise<void>;
@@ -57,6 +59,7 @@ export async function openDoor(changes: DoorChanges = {}): Promise<Door> {
   const { http = {}, onRequest = answer, ...options } = changes;
   const connections = new Connections();
   const requests: UpgradeRequest[] = [];
+  const clients: string[] = [];
   const closes: number[] = [];
   const endpoint = (checkOrigin: boolean): Endpoint => ({
     subprotocols: ["tapecast.v1"],
@@ -65,6 +68,7 @@ export async function openDoor(changes: DoorChanges = {}): Promise<Door> {
     compression: compressionOptions(unlimited),
     accept(connection, request): ConnectionHandler {
       requests.push(request);
+      clients.push(connection.remoteAddress);
       connection.sendText("welcome");
       return {
         onText: (payload) => void connection.sendCompressed(true, payload),
@@ -94,6 +98,7 @@ export async function openDoor(changes: DoorChanges = {}): Promise<Door> {
     where: addresses[0]!,
     addresses,
     requests,
+    clients,
     closes,
     refused: (reason) => door.counters.refused.get(reason)!,
     async stop(): Promise<void> {

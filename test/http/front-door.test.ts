@@ -43,10 +43,10 @@ describe("handshakes on the raw socket", () => {
     expect(peer.text).toMatch(/^HTTP\/1\.1 101 [^]*\r\nSec-WebSocket-Protocol: tapecast\.v1\r\n/);
     expect(open.requests[0]).toMatchObject({
       path: "/ws",
-      remoteAddress: "127.0.0.1",
       encrypted: false,
       subprotocol: "tapecast.v1",
     });
+    expect(open.clients).toEqual(["127.0.0.1"]);
     expect(open.requests[0]!.query.get("topics")).toBe("a,b");
     expect(httpConnections).toBe(0);
     expect(open.door.counters).toMatchObject({ accepted: 1, upgraded: 1, handedToHttp: 0, waiting: 0 });

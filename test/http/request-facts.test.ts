@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { remoteAddressOf } from "../../src/http/request-facts.ts";
+import { remoteAddressOf } from "../../src/connection/remote-address.ts";
 import { collect, startHarness } from "./http-harness.ts";
 
 const body = '{"topic":"quote.A","data":1}';

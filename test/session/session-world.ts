@@ -66,6 +66,7 @@ export function gate(): { readonly promise: Promise<void>; readonly open: () => 
 
 export class FakeConnection implements SessionConnection {
   readonly id: string;
+  readonly remoteAddress = "";
   /** Text messages in the order of writing. */
   readonly messages: string[] = [];
   maySendCompressed = false;
@@ -301,7 +302,6 @@ export class SessionWorld {
     const session = new NativeSession(connection, this.services(), {
       topics: [],
       token: null,
-      address: "",
       intervalMs: null,
       batch: false,
       ...options,
@@ -327,7 +327,6 @@ export class SessionWorld {
     const session = new RawSession(connection, this.services(), {
       topic: topics.topic(topic),
       token: null,
-      address: "",
       intervalMs: null,
       ...options,
     });

@@ -58,7 +58,6 @@ function accept(
     path: "",
     query: routed.query,
     headers: new Map(Object.entries(headers)),
-    remoteAddress: "127.0.0.1",
     encrypted: false,
     subprotocol: null,
   });

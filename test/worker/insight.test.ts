@@ -13,6 +13,7 @@ function connectionOf(id: string, figures: { pendingBytes: number; pendingAgeMs:
     pendingBytes: figures.pendingBytes,
     sentBytes: 10,
     receivedBytes: 20,
+    remoteAddress: "192.0.2.7",
     pendingAgeMs: () => figures.pendingAgeMs,
     silentMs: () => 5,
   };
@@ -21,7 +22,7 @@ function connectionOf(id: string, figures: { pendingBytes: number; pendingAgeMs:
 
 function sourcesOf(connections: readonly Connection[]) {
   const pauses = { count: 0 };
-  const note: SessionNote = { address: "192.0.2.7", openedMs: 0, depart: () => undefined };
+  const note: SessionNote = { openedMs: 0, depart: () => undefined };
   const sessions = new Map(connections.map((connection) => [connection, note]));
   const sources: InsightSources = {
     clock: { nowMs: () => 1000, wallMs: () => 0 },
