@@ -46,11 +46,14 @@ const noPositions: ReadonlyMap<string, SincePosition> = new Map();
 export class NativeSession {
   readonly #connection: SessionConnection;
   readonly #services: SessionServices;
-  readonly #options: NativeSessionOptions;
+  readonly #intervalMs: number | null;
   readonly #reader: Reader;
-  readonly #publishBudget: TokenBucket;
-  readonly #expiry: TokenExpiry;
-  readonly #waiting: CommandQueue;
+  /** What the address asked for; null once it was started, or it would be kept as long as the connection. */
+  #wanted: Pick<NativeSessionOptions, "token" | "topics"> | null;
+  // The next three are made when there is something for them: most connections only read.
+  #publishBudget: TokenBucket | null = null;
+  #expiry: TokenExpiry | null = null;
+  #waiting: CommandQueue | null = null;
   /** null: not authenticated. */
   #identity: Identity | null;
   #request: SubscriptionRequest | null = null;
@@ -63,33 +66,27 @@ export class NativeSession {
   constructor(connection: SessionConnection, services: SessionServices, options: NativeSessionOptions) {
     this.#connection = connection;
     this.#services = services;
-    this.#options = options;
+    this.#intervalMs = options.intervalMs;
+    this.#wanted = options;
     const variant: PlainVariant = options.batch ? "batch" : "native";
     this.#reader = addReader(services.hub, connection, variant);
-    this.#waiting = new CommandQueue(services.limits.waitingCommandBytesMax, services.waiting);
     this.#identity = services.auth.anonymous;
-    this.#publishBudget = new TokenBucket(services.limits.clientPublishesPerSecMax, services.clock.nowMs());
-    this.#expiry = new TokenExpiry(services.wheel, services.clock, () => {
-      const isMissing = this.#identity === null;
-      if (isMissing) connection.close(closeCodes.unauthorized, "unauthorized");
-      else connection.close(closeCodes.tokenExpired, "token_expired");
-    });
   }
 
   /** Welcomes the client and does what its address asked for. */
   start(): void {
     const { id } = this.#connection;
-    this.#sendText(
-      JSON.stringify({ event: "welcome", connection: id, heartbeatMs: this.#services.heartbeatMs }),
-    );
-    const { token, topics } = this.#options;
+    // An id is base64url: as JSON it is itself.
+    this.#sendText(`{"event":"welcome","connection":"${id}","heartbeatMs":${this.#services.heartbeatMs}}`);
+    const { token = null, topics = [] } = this.#wanted ?? {};
+    this.#wanted = null;
     const subscribe = (): void => {
       if (topics.length === 0) this.#next();
       else this.#subscribe(topics, null, noPositions, '{"event":"subscribed",', "}");
     };
     this.#isBusy = true;
     if (token === null) {
-      if (this.#identity === null) this.#expiry.setAfter(authenticateTimeoutMs);
+      if (this.#identity === null) this.#expiryNow().setAfter(authenticateTimeoutMs);
       subscribe();
       return;
     }
@@ -131,6 +128,7 @@ export class NativeSession {
       return;
     }
     // What outlives this call is copied: the message lies in the socket's read buffer.
+    this.#waiting ??= new CommandQueue(this.#services.limits.waitingCommandBytesMax, this.#services.waiting);
     const refusal = this.#waiting.push({
       idJson,
       command: command.method === "publish" ? { ...command, data: Buffer.from(command.data) } : command,
@@ -158,8 +156,8 @@ export class NativeSession {
     this.#isClosed = true;
     this.#request?.cancel();
     this.#drainAction = null;
-    this.#waiting.clear();
-    this.#expiry.clear();
+    this.#waiting?.clear();
+    this.#expiry?.clear();
     this.#services.users.leave(this.#identity?.sub ?? null);
     this.#services.hub.remove(this.#reader, this.#services.clock.nowMs());
   }
@@ -168,7 +166,7 @@ export class NativeSession {
   #next(): void {
     this.#isBusy = false;
     while (!this.#isBusy && !this.#isClosed) {
-      const waiting = this.#waiting.shift();
+      const waiting = this.#waiting?.shift();
       if (waiting === undefined) return;
       this.#run(waiting.idJson, waiting.command);
     }
@@ -221,11 +219,8 @@ export class NativeSession {
     before: string,
     after: string,
   ): void {
-    const wish: SubscriptionWish = {
-      ...this.#admit(names),
-      intervalMs: intervalMs ?? this.#options.intervalMs,
-      since,
-    };
+    const { topics, errors } = this.#admit(names);
+    const wish: SubscriptionWish = { topics, errors, intervalMs: intervalMs ?? this.#intervalMs, since };
     this.#request = new SubscriptionRequest(this.#services, this.#reader, wish, (members) => {
       this.#request = null;
       const reply = new ReplyWriter().text(before).data(members.bytes()).text(after);
@@ -297,6 +292,7 @@ export class NativeSession {
       limitCounters.hit("messageBytesMax");
       throw new RequestError("too_large", `a message has at most ${messageBytesMax} bytes`);
     }
+    this.#publishBudget ??= new TokenBucket(clientPublishesPerSecMax, nowMs);
     if (!this.#publishBudget.take(1, nowMs)) {
       limitCounters.hit("clientPublishesPerSecMax");
       throw new RequestError("rate_limited", `at most ${clientPublishesPerSecMax} messages a second`);
@@ -365,11 +361,23 @@ export class NativeSession {
         return new RequestError("limit", "this user has as many connections as they may have");
       }
       this.#identity = identity;
-      this.#expiry.set(identity.expiresWallMs);
+      if (this.#expiry !== null || identity.expiresWallMs !== null) {
+        this.#expiryNow().set(identity.expiresWallMs);
+      }
       return null;
     } catch (error) {
       return this.#requestError(error);
     }
+  }
+
+  #expiryNow(): TokenExpiry {
+    const { wheel, clock } = this.#services;
+    this.#expiry ??= new TokenExpiry(wheel, clock, () => {
+      const isMissing = this.#identity === null;
+      if (isMissing) this.#connection.close(closeCodes.unauthorized, "unauthorized");
+      else this.#connection.close(closeCodes.tokenExpired, "token_expired");
+    });
+    return this.#expiry;
   }
 
   /**

@@ -26,7 +26,7 @@ export class RawSession {
   readonly #services: SessionServices;
   readonly #options: RawSessionOptions;
   readonly #reader: Reader;
-  readonly #expiry: TokenExpiry;
+  #expiry: TokenExpiry | null = null;
   #opening: OpenRequest | null = null;
   #log: TopicLog | null = null;
   /** Counted as a connection of this user. */
@@ -38,9 +38,6 @@ export class RawSession {
     this.#services = services;
     this.#options = options;
     this.#reader = addReader(services.hub, connection, "raw");
-    this.#expiry = new TokenExpiry(services.wheel, services.clock, () =>
-      connection.close(closeCodes.tokenExpired, "token_expired"),
-    );
   }
 
   start(): void {
@@ -77,7 +74,7 @@ export class RawSession {
   closed(): void {
     this.#isClosed = true;
     this.#opening?.cancel();
-    this.#expiry.clear();
+    this.#expiry?.clear();
     this.#services.users.leave(this.#sub);
     this.#services.hub.remove(this.#reader, this.#services.clock.nowMs());
   }
@@ -104,7 +101,13 @@ export class RawSession {
       this.#connection.close(closeCodes.overloaded, "overloaded");
       return;
     }
-    this.#expiry.set(identity.expiresWallMs);
+    if (identity.expiresWallMs !== null) {
+      const { wheel, clock } = this.#services;
+      this.#expiry = new TokenExpiry(wheel, clock, () =>
+        this.#connection.close(closeCodes.tokenExpired, "token_expired"),
+      );
+      this.#expiry.set(identity.expiresWallMs);
+    }
     this.#opening = hub.open([topic], clock.nowMs(), ([log]) => this.#opened(log ?? null));
   }
 

@@ -95,21 +95,9 @@ function nativeEndpoint(
         intervalMs,
         batch: query.get("batch") === "1",
       });
-      sessions.set(connection, {
-        openedMs: services.clock.nowMs(),
-        depart: (reconnectAfterMs) => session.announceClosing("restart", reconnectAfterMs),
-      });
+      const end = new NativeEnd(connection, sessions, services, session);
       session.start();
-      return {
-        onText: (payload) => session.receive(payload),
-        // allowBinary is false: the codec answers a binary frame with 1003.
-        onBinary: () => undefined,
-        onDrained: () => session.drained(),
-        onClosed: () => {
-          sessions.delete(connection);
-          session.closed();
-        },
-      };
+      return end;
     },
   };
 }
@@ -131,17 +119,9 @@ function rawEndpoint(
         token: tokenOf(request),
         intervalMs,
       });
-      sessions.set(connection, silentNote(services));
+      const end = new RawEnd(connection, sessions, services, session);
       session.start();
-      return {
-        onText: () => session.receive(),
-        onBinary: () => undefined,
-        onDrained: () => session.drained(),
-        onClosed: () => {
-          sessions.delete(connection);
-          session.closed();
-        },
-      };
+      return end;
     },
   };
 }
@@ -159,23 +139,85 @@ function echoEndpoint(
     ...kinds,
     accept(connection): ConnectionHandler {
       const session = new EchoSession(connection, isTraced ? encodeMessage : null, pending);
-      sessions.set(connection, silentNote(services));
-      return {
-        onText: (payload) => session.receive(true, payload),
-        onBinary: (payload) => session.receive(false, payload),
-        onDrained: () => session.drained(),
-        onClosed: () => {
-          sessions.delete(connection);
-          session.closed();
-        },
-      };
+      return new EchoEnd(connection, sessions, services, session);
     },
   };
 }
 
-/** Of a session that has no words for it. */
-function silentNote({ clock }: SessionServices): SessionNote {
-  return { openedMs: clock.nowMs(), depart: () => undefined };
+/**
+ * Between a connection and its session, and the session's note in the book: one object for each connection, where
+ * closures would be five.
+ */
+abstract class SessionEnd<Session extends { drained(): void; closed(): void }>
+  implements ConnectionHandler, SessionNote
+{
+  readonly openedMs: number;
+  protected readonly session: Session;
+  readonly #connection: Connection;
+  readonly #sessions: SessionBook;
+
+  constructor(connection: Connection, sessions: SessionBook, { clock }: SessionServices, session: Session) {
+    this.openedMs = Math.trunc(clock.nowMs());
+    this.session = session;
+    this.#connection = connection;
+    this.#sessions = sessions;
+    sessions.set(connection, this);
+  }
+
+  abstract onText(payload: Uint8Array): void;
+  abstract onBinary(payload: Uint8Array): void;
+  abstract depart(reconnectAfterMs: number): void;
+
+  onDrained(): void {
+    this.session.drained();
+  }
+
+  onClosed(): void {
+    this.#sessions.delete(this.#connection);
+    this.session.closed();
+  }
+}
+
+class NativeEnd extends SessionEnd<NativeSession> {
+  onText(payload: Uint8Array): void {
+    this.session.receive(payload);
+  }
+
+  onBinary(): void {
+    // allowBinary is false: the codec answers a binary frame with 1003.
+  }
+
+  depart(reconnectAfterMs: number): void {
+    this.session.announceClosing("restart", reconnectAfterMs);
+  }
+}
+
+class RawEnd extends SessionEnd<RawSession> {
+  onText(): void {
+    this.session.receive();
+  }
+
+  onBinary(): void {
+    // As in NativeEnd.
+  }
+
+  depart(): void {
+    // It has no words for it.
+  }
+}
+
+class EchoEnd extends SessionEnd<EchoSession> {
+  onText(payload: Uint8Array): void {
+    this.session.receive(true, payload);
+  }
+
+  onBinary(payload: Uint8Array): void {
+    this.session.receive(false, payload);
+  }
+
+  depart(): void {
+    // It has no words for it.
+  }
 }
 
 function kindsOf(connection: ConnectionOptions): Kinds {
