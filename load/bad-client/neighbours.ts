@@ -1,23 +1,25 @@
 /**
  * What others notice of one bad client: the latency of many good ones, a spell without it and a spell with it by turns,
- * on a server with one worker, so that everybody shares an event loop with it. Publishing never stops.
+ * on a server with one worker, so that everybody shares an event loop with it. Publishing never stops. The bad client's
+ * process runs all the time and at the lowest priority: on a machine of its own it would take nothing from the others.
+ * What is left of that is seen in the control, the same client at another server that nobody else uses.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { randomBytes } from "node:crypto";
+import { constants, setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 
-import { median } from "../bench/statistics.ts";
 import { OwnServer } from "../own-server.ts";
 import { AcceptedBooks } from "../publishing/accepted-books.ts";
 import { SteadyPublisher } from "../publishing/steady-publisher.ts";
 import { numberedTopics } from "../run/scenario.ts";
 import { latencyOf, Swarm } from "../swarm/swarm.ts";
-import type { BadClientKind } from "./bad-clients.ts";
+import type { BadClientKind, BadClientTarget } from "./bad-clients.ts";
 
 const entry = fileURLToPath(new URL("bad-client-process.ts", import.meta.url));
-/** Its process is gone and its connection is closed; nothing of it is left in the worker's turn. */
-const recoverMs = 300;
+/** Its process is there, or gone and its connection closed; nothing of that is left in the worker's turn. */
+const recoverMs = 500;
 const topicsPerClient = 2;
 
 export interface NeighboursPlan {
@@ -30,6 +32,8 @@ export interface NeighboursPlan {
   readonly topics: number;
   readonly ratePerSec: number;
   readonly fillBytes: number;
+  /** Whether each round also has a spell with the bad client at a server of its own. */
+  readonly hasControl: boolean;
   /** `--set` of the server. */
   readonly settings: readonly string[];
 }
@@ -40,6 +44,8 @@ export interface Spell {
   readonly p99: number;
   readonly max: number;
   readonly deliveries: number;
+  /** Histograms (latency.ts). */
+  readonly latencies: readonly string[];
 }
 
 export interface NeighboursFigures {
@@ -47,11 +53,17 @@ export interface NeighboursFigures {
   readonly title: string;
   readonly without: readonly Spell[];
   readonly with: readonly Spell[];
-  /** Medians of the spells' p99. */
+  /** With the bad client elsewhere; empty without `hasControl`. */
+  readonly control: readonly Spell[];
+  /** Of all deliveries of all rounds: a spell has too few late ones for a p99 of its own that could be trusted. */
   readonly p99Without: number;
   readonly p99With: number;
-  /** The median of what a round's p99 with it was of its p99 without it. */
+  /** NaN without `hasControl`. */
+  readonly p99Control: number;
+  /** What p99 with it is of p99 without it, and the least and the most of single rounds. */
   readonly ratio: number;
+  readonly ratioMin: number;
+  readonly ratioMax: number;
 }
 
 /** @param onFigures each kind as it is done. */
@@ -59,9 +71,14 @@ export async function measureNeighbours(
   plan: NeighboursPlan,
   onFigures: (figures: NeighboursFigures) => void,
 ): Promise<NeighboursFigures[]> {
-  const server = await OwnServer.start(["workers=1", "limits.handshakesPerSecMax=null", ...plan.settings]);
+  const settings = ["workers=1", "limits.handshakesPerSecMax=null", ...plan.settings];
+  const server = await OwnServer.start(settings);
+  const servers = [server];
+  const stopServers = async (): Promise<void> => {
+    await Promise.all(servers.map((each) => each.stop()));
+  };
   const swarm = await Swarm.start(1).catch(async (error: unknown) => {
-    await server.stop();
+    await stopServers();
     throw error;
   });
   const runId = randomBytes(4).toString("hex");
@@ -87,11 +104,16 @@ export async function measureNeighbours(
     publishing = publisher.run();
     // The first seconds are the compiler's.
     await sleep(2000);
-    const { hostname: host, port } = new URL(server.url);
-    const target = { host, port: Number(port), topics: topics.map(({ name }) => name) };
+    if (plan.hasControl) servers.push(await OwnServer.start(settings));
+    const placeAt = ({ url }: OwnServer): BadClientTarget => {
+      const { hostname: host, port } = new URL(url);
+      return { host, port: Number(port), topics: topics.map(({ name }) => name) };
+    };
+    const [, second] = servers;
+    const places = { target: placeAt(server), elsewhere: second === undefined ? null : placeAt(second) };
     const found: NeighboursFigures[] = [];
     for (const kind of plan.kinds) {
-      const figures = await measureKind(kind, target, swarm, plan);
+      const figures = await measureKind(kind, places, swarm, plan);
       found.push(figures);
       onFigures(figures);
     }
@@ -100,43 +122,73 @@ export async function measureNeighbours(
     publisher.stop();
     await publishing;
     await swarm.stop();
-    await server.stop();
+    await stopServers();
   }
+}
+
+interface Places {
+  readonly target: BadClientTarget;
+  readonly elsewhere: BadClientTarget | null;
 }
 
 async function measureKind(
   kind: BadClientKind,
-  target: { readonly host: string; readonly port: number; readonly topics: readonly string[] },
+  { target, elsewhere }: Places,
   swarm: Swarm,
   { rounds, seconds }: NeighboursPlan,
 ): Promise<NeighboursFigures> {
   const without: Spell[] = [];
   const withIt: Spell[] = [];
+  const control: Spell[] = [];
   for (let round = 0; round < rounds; round++) {
-    await sleep(recoverMs);
-    without.push(await spell(swarm, seconds));
-    const child = fork(entry, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-    const kill = (): void => void child.kill("SIGKILL");
-    process.once("exit", kill);
-    try {
-      await once(child, "message");
-      child.send({ kind: kind.name, target });
-      await sleep(kind.settleMs);
-      withIt.push(await spell(swarm, seconds));
-    } finally {
-      process.off("exit", kill);
-      await end(child);
-    }
+    // By turns the bad client comes first.
+    const spells = [() => measureBeside(null), () => measureBeside(target)];
+    if (round % 2 === 1) spells.reverse();
+    for (const measure of spells) await measure();
+    if (elsewhere !== null) await measureBeside(elsewhere);
   }
+  const [p99Without, p99With, p99Control] = [without, withIt, control].map(p99Of);
+  const ratios = withIt.map(({ p99 }, round) => p99 / (without[round]?.p99 ?? Number.NaN));
   return {
     kind: kind.name,
     title: kind.title,
     without,
     with: withIt,
-    p99Without: median(without.map(({ p99 }) => p99)),
-    p99With: median(withIt.map(({ p99 }) => p99)),
-    ratio: median(withIt.map(({ p99 }, round) => p99 / (without[round]?.p99 ?? Number.NaN))),
+    control,
+    p99Without: p99Without ?? Number.NaN,
+    p99With: p99With ?? Number.NaN,
+    p99Control: p99Control ?? Number.NaN,
+    ratio: (p99With ?? Number.NaN) / (p99Without ?? Number.NaN),
+    ratioMin: Math.min(...ratios),
+    ratioMax: Math.max(...ratios),
   };
+
+  /** A spell with the bad client's process; null: it does nothing. */
+  async function measureBeside(place: BadClientTarget | null): Promise<void> {
+    const child = fork(entry, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const kill = (): void => void child.kill("SIGKILL");
+    process.once("exit", kill);
+    try {
+      await once(child, "message");
+      setPriority(child.pid ?? 0, constants.priority.PRIORITY_LOW);
+      await sleep(recoverMs);
+      if (place !== null) {
+        child.send({ kind: kind.name, target: place });
+        await sleep(kind.settleMs);
+      }
+      const into = place === null ? without : place === target ? withIt : control;
+      into.push(await spell(swarm, seconds));
+    } finally {
+      process.off("exit", kill);
+      await end(child);
+      await sleep(recoverMs);
+    }
+  }
+}
+
+function p99Of(spells: readonly Spell[]): number {
+  if (spells.length === 0) return Number.NaN;
+  return latencyOf(spells.flatMap(({ latencies }) => latencies)).summary().p99;
 }
 
 async function spell(swarm: Swarm, seconds: number): Promise<Spell> {
@@ -144,7 +196,7 @@ async function spell(swarm: Swarm, seconds: number): Promise<Spell> {
   await sleep(seconds * 1000);
   const { latencies } = await swarm.stats();
   const { p50, p99, max, count } = latencyOf(latencies).summary();
-  return { p50, p99, max, deliveries: count };
+  return { p50, p99, max, deliveries: count, latencies };
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -22,6 +22,7 @@ export const limitNames = [
   "controlFramesPerSecMax",
   "inboundMessagesPerSecMax",
   "inboundBytesPerSecMax",
+  "workMsPerSecMax",
   "commandsPerWorkerPerSecMax",
   "clientPublishesPerSecMax",
   "clientPublishesPerUserPerSecMax",

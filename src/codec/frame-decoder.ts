@@ -113,6 +113,16 @@ export class FrameDecoder {
     return this.#violation;
   }
 
+  /** How far `next` has read its chunk. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Whoever gave the chunk takes back what is left of it from `offset` on: it comes again as the next one. */
+  handBack(): void {
+    this.#offset = 0;
+  }
+
   /**
    * Reads on in `chunk` to the next event. Call with the same chunk until it answers `starved`, then with the next.
    * @param chunk borrowed between `starved` and `starved`; changed: payload is unmasked in place.

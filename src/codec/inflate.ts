@@ -5,6 +5,7 @@
  */
 import { finalBlocksMax, inflateByNode } from "./inflate-by-node.ts";
 import { InflateEngine } from "./inflate-engine.ts";
+import { InflateJob } from "./inflate-job.ts";
 import { type Violation, violation } from "./violation.ts";
 
 /**
@@ -42,6 +43,22 @@ export function inflateMessage(
   const whole = Buffer.allocUnsafeSlow(bytes + 1);
   inflateInto(engine, message, whole, bytes);
   return whole.subarray(0, bytes);
+}
+
+/**
+ * As `inflateMessage`, but of a message that is larger than 64 KiB it only begins.
+ * @param isText whether a job checks its UTF-8; what is returned as bytes is unchecked.
+ * @param payload borrowed until return.
+ */
+export function beginInflating(
+  payload: Uint8Array,
+  outputBytesMax: number,
+  isText: boolean,
+): Uint8Array | Violation | InflateJob {
+  const small = inflateMessage(payload, Math.min(outputBytesMax, scratch.length - 1));
+  if (small !== violation.messageTooBig || outputBytesMax < scratch.length) return small;
+  const job = InflateJob.create(Buffer.concat([payload, tail]), payload.length, outputBytesMax, isText);
+  return job ?? inflateMessage(payload, outputBytesMax);
 }
 
 /**

@@ -6,7 +6,8 @@
 import { isUtf8 } from "node:buffer";
 import { ByteStore, joinPiece } from "./byte-store.ts";
 import { deflateCounters } from "./deflate-counters.ts";
-import { inflateMessage } from "./inflate.ts";
+import { InflateJob } from "./inflate-job.ts";
+import { beginInflating, inflateMessage } from "./inflate.ts";
 import { opcode } from "./opcode.ts";
 import { Utf8Validator } from "./utf8-validator.ts";
 import { type Violation, violation } from "./violation.ts";
@@ -40,8 +41,12 @@ export class MessageAssembler {
   #promisedBytes = 0;
   #message: Uint8Array | null = null;
   #compressedBytes: number | null = null;
+  readonly #inflatesInSteps: boolean;
+  #job: InflateJob | null = null;
 
-  constructor(limits: MessageLimits) {
+  /** @param inflatesInSteps of a large compressed message: `isInflating`, and `inflateOn` until it is not. */
+  constructor(limits: MessageLimits, inflatesInSteps = false) {
+    this.#inflatesInSteps = inflatesInSteps;
     this.#messageBytesMax = limits.messageBytesMax;
     this.#fragmentsPerMessageMax = limits.fragmentsPerMessageMax;
     this.#fragmentBytesMin = limits.fragmentBytesMin;
@@ -55,7 +60,12 @@ export class MessageAssembler {
 
   /** Memory held. */
   get bufferedBytes(): number {
-    return this.#store.capacityBytes;
+    return this.#store.capacityBytes + (this.#job?.heldBytes ?? 0);
+  }
+
+  /** All of the message has come, and it must be inflated yet. Nothing else may be fed meanwhile. */
+  get isInflating(): boolean {
+    return this.#job !== null;
   }
 
   get isText(): boolean {
@@ -112,14 +122,26 @@ export class MessageAssembler {
     const joined = joinPiece(this.#store, bytes, start, end, messageEnds);
     if (joined === null) return null;
 
-    const message = this.#isCompressed ? inflateMessage(joined, this.#messageBytesMax) : joined;
+    const message = this.#isCompressed ? this.#inflate(joined) : joined;
+    if (message instanceof InflateJob) {
+      this.#job = message;
+      return null;
+    }
     if ("closeCode" in message) return message;
     if (this.#isText && (isWhole || this.#isCompressed) && !isUtf8(message)) return violation.textNotUtf8;
     if (!this.#validator.isBetweenCodePoints) return violation.textNotUtf8;
-    this.#compressedBytes = this.#isCompressed ? joined.length : null;
-    if (this.#isCompressed) countInflated(joined.length, message.length);
-    this.#isInMessage = false;
-    this.#message = message;
+    this.#deliver(message, this.#isCompressed ? joined.length : null);
+    return null;
+  }
+
+  /** Inflates a part of what `isInflating`; `message` holds the message if that was the last. Cost: see inflate-job.ts. */
+  inflateOn(): Violation | null {
+    const job = this.#job;
+    const message = job?.step() ?? null;
+    if (job === null || message === null) return null;
+    this.#job = null;
+    if ("closeCode" in message) return message;
+    this.#deliver(message, job.compressedBytes);
     return null;
   }
 
@@ -127,6 +149,21 @@ export class MessageAssembler {
   clear(): void {
     this.#store.clear();
     this.#message = null;
+    this.#job?.drop();
+    this.#job = null;
+  }
+
+  #inflate(payload: Uint8Array): Uint8Array | Violation | InflateJob {
+    return this.#inflatesInSteps
+      ? beginInflating(payload, this.#messageBytesMax, this.#isText)
+      : inflateMessage(payload, this.#messageBytesMax);
+  }
+
+  #deliver(message: Uint8Array, compressedBytes: number | null): void {
+    this.#compressedBytes = compressedBytes;
+    if (compressedBytes !== null) countInflated(compressedBytes, message.length);
+    this.#isInMessage = false;
+    this.#message = message;
   }
 
   /**

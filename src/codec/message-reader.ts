@@ -14,8 +14,9 @@ import { type Violation, violation } from "./violation.ts";
 import { WireRecord } from "./wire-record.ts";
 
 /**
- * What comes out, in wire order. Each payload is borrowed until the call returns: it lies in the read chunk.
- * A callback may call stop() on the reader, not push().
+ * What comes out, in wire order. Each payload is borrowed until the call returns: it lies in the read chunk, unless it
+ * is larger than that chunk and 64 KiB: then it is the receiver's.
+ * A callback may call stop() or suspend() on the reader, not push().
  */
 export interface MessageSink {
   onMessage(isText: boolean, payload: Uint8Array): void;
@@ -53,8 +54,10 @@ export class MessageReader {
   readonly #control = new ByteStore();
   readonly #record: WireRecord | null;
   #isStopped = false;
+  #isSuspended = false;
 
-  constructor(options: MessageReaderOptions, sink: MessageSink) {
+  /** @param inflatesInSteps a large compressed message suspends `push`, and is inflated by `inflateOn`. */
+  constructor(options: MessageReaderOptions, sink: MessageSink, inflatesInSteps = false) {
     const { messageBytesMax, fragmentsPerMessageMax, recordFrames = false, allowBinary = true } = options;
     this.#sink = sink;
     this.#record = recordFrames ? new WireRecord(fragmentsPerMessageMax) : null;
@@ -63,12 +66,11 @@ export class MessageReader {
       isRsv1Allowed: options.allowCompressed ?? false,
       recorder: this.#record,
     });
-    this.#assembler = new MessageAssembler({
-      messageBytesMax,
-      fragmentsPerMessageMax,
-      fragmentBytesMin: options.fragmentBytesMin ?? Number.POSITIVE_INFINITY,
-      allowBinary,
-    });
+    const fragmentBytesMin = options.fragmentBytesMin ?? Number.POSITIVE_INFINITY;
+    this.#assembler = new MessageAssembler(
+      { messageBytesMax, fragmentsPerMessageMax, fragmentBytesMin, allowBinary },
+      inflatesInSteps,
+    );
   }
 
   /** Memory held for a frame or message that is not whole yet: at most twice the bytes received of it. */
@@ -98,13 +100,16 @@ export class MessageReader {
    * Feeds bytes from the socket, however cut, and calls the sink for everything that they complete.
    * @param chunk borrowed until return and changed: payload is unmasked in place.
    * Never throws by itself: a violation goes to `sink.onViolation`.
+   * @returns how much of it is done with. Less than all only after `suspend`, or when `isInflating`: the rest comes
+   * again, as the beginning of the next chunk.
    * Cost: one view per message or control frame that lies whole in `chunk`; nothing is copied of it.
    */
-  push(chunk: Uint8Array): void {
+  push(chunk: Uint8Array): number {
+    this.#isSuspended = false;
     while (!this.#isStopped) {
       switch (this.#decoder.next(chunk)) {
         case frameEvent.starved:
-          return;
+          return chunk.length;
         case frameEvent.header:
           this.#fail(this.#judgeHeader());
           break;
@@ -115,7 +120,27 @@ export class MessageReader {
         case frameEvent.violation:
           this.#fail(this.#decoder.violation);
       }
+      if (this.#isSuspended) return this.#handBack();
     }
+    return chunk.length;
+  }
+
+  /** From within a callback: `push` returns after it. */
+  suspend(): void {
+    this.#isSuspended = true;
+  }
+
+  /** A large message has come and must be inflated, by `inflateOn`, before anything else is pushed. */
+  get isInflating(): boolean {
+    return this.#assembler.isInflating;
+  }
+
+  /** Inflates a part of it; `sink.onMessage` is called at its end. */
+  inflateOn(): void {
+    if (!this.#assembler.isInflating) return;
+    const refusal = this.#assembler.inflateOn();
+    if (refusal !== null) this.#fail(refusal);
+    else this.#deliver();
   }
 
   /** Discards everything to come, also the rest of a chunk being pushed, and lets go of what was buffered. */
@@ -124,6 +149,12 @@ export class MessageReader {
     this.#assembler.clear();
     this.#control.clear();
     this.#record?.clear();
+  }
+
+  #handBack(): number {
+    const { offset } = this.#decoder;
+    this.#decoder.handBack();
+    return offset;
   }
 
   /** RFC 6455 §7.1.7: "An endpoint MUST NOT continue to attempt to process data … from the remote endpoint". */
@@ -146,7 +177,12 @@ export class MessageReader {
   #takeDataPayload(chunk: Uint8Array): void {
     const { pieceStart, pieceEnd, frameEnds } = this.#decoder;
     const refusal = this.#assembler.addPayload(chunk, pieceStart, pieceEnd, frameEnds);
-    if (refusal !== null) return this.#fail(refusal);
+    if (refusal !== null) this.#fail(refusal);
+    else if (this.#assembler.isInflating) this.#isSuspended = true;
+    else this.#deliver();
+  }
+
+  #deliver(): void {
     const { message, isText } = this.#assembler;
     if (message === null) return;
     this.#assembler.clear();

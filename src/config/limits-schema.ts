@@ -88,6 +88,12 @@ export const limitsSchema = z
         description: "Bytes from one connection, inflated; more close it with 4505.",
         unit: "bytes per second",
       }),
+      workMsPerSecMax: limit(1, 1000, 20, {
+        description:
+          "Time of its worker that what one connection asks for may take while others are active, with a burst of half " +
+          "a second's worth; what is beyond waits. Null: only that nobody works for long at a time.",
+        unit: "milliseconds per second",
+      }),
       commandsPerWorkerPerSecMax: limit(1, countMax, null, {
         description: "Commands from all connections of a worker; more are answered `rate_limited`.",
         unit: "per second",

@@ -3,7 +3,9 @@
  */
 
 import { systemClock, type Clock } from "../base/clock.ts";
+import { limitCounters } from "../base/limit-counters.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
+import { TurnQueue } from "../base/turn-queue.ts";
 import { ConnectionCounters } from "./connection-counters.ts";
 import { ConnectionIds } from "./connection-ids.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
@@ -18,6 +20,7 @@ export class Connections implements ConnectionsShared {
   readonly counters = new ConnectionCounters();
   readonly pending: ByteTotal<Connection>;
   readonly arriving: ByteTotal<Connection>;
+  readonly turns: TurnQueue;
   readonly #ids = new ConnectionIds();
   readonly #all = new Set<Connection>();
   readonly #turnWheel: () => void;
@@ -26,12 +29,14 @@ export class Connections implements ConnectionsShared {
 
   /**
    * @param pendingBytesTotalMax what all connections together may have pending.
-   * @param arrivingBytesTotalMax what all together may hold of messages that are not whole.
+   * @param arrivingBytesTotalMax what all together may hold of what came and is not delivered.
+   * @param workMsPerSecMax how much of the worker's time each may take while others are active.
    */
   constructor(
     clock: Clock = systemClock,
     pendingBytesTotalMax = Number.POSITIVE_INFINITY,
     arrivingBytesTotalMax = Number.POSITIVE_INFINITY,
+    workMsPerSecMax: number | null = null,
   ) {
     this.clock = clock;
     this.pending = new ByteTotal({
@@ -47,6 +52,8 @@ export class Connections implements ConnectionsShared {
       bytesOf: (connection) => connection.arrivingBytes,
       end: (connection) => connection.refuseMessage(),
     });
+    this.turns = new TurnQueue(clock, workMsPerSecMax);
+    this.turns.onShareSpent = () => limitCounters.hit("workMsPerSecMax");
     this.wheel = new TimerWheel(clock);
     this.#turnWheel = () => this.wheel.advance(this.clock.nowMs());
   }

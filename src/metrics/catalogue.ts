@@ -141,6 +141,24 @@ export const workerCatalogue = {
     labels: [],
     help: "Memory held for messages of all WebSocket connections that are not whole yet (`limits.arrivingBytesTotalMax`).",
   },
+  turnsCut: {
+    name: "tapecast_turns_cut_total",
+    type: "counter",
+    labels: ["reason"],
+    help: "How often what a connection asked for had to wait for a later turn of the event loop, by `reason`: `slice` (its part of this turn was over), `share` (`limits.workMsPerSecMax`).",
+  },
+  connectionsWaitingTurn: {
+    name: "tapecast_connections_waiting_turn",
+    type: "gauge",
+    labels: [],
+    help: "Connections now whose work waits for a later turn, or that rest.",
+  },
+  waitingTurnBytes: {
+    name: "tapecast_waiting_turn_bytes",
+    type: "gauge",
+    labels: [],
+    help: "Bytes that wait for a later turn: read and not decoded, or large messages not given to the socket yet.",
+  },
   connectionsShed: {
     name: "tapecast_connections_shed_total",
     type: "counter",

@@ -31,6 +31,13 @@ export interface ConnectionSources {
   readonly deflateAgreed: number;
 }
 
+/** As `TurnCounters` of src/base/turn-queue.ts. */
+export interface TurnSources {
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  readonly cut: CountsByLabel;
+}
+
 /** As `deflateCounters` of src/codec/deflate-counters.ts. */
 export interface DeflateSources {
   readonly deflated: number;
@@ -119,6 +126,7 @@ export interface WorkerSources {
   connections(): ConnectionSources;
   /** Bytes held of messages that are not whole. */
   arrivingBytes(): number;
+  turns(): TurnSources;
   deflate(): DeflateSources;
   /** As `limitCounters.reached` of src/base/limit-counters.ts. */
   limits(): CountsByLabel;
@@ -211,6 +219,9 @@ function connectionReadings(sources: WorkerSources) {
     socketWritesPended: () => sources.connections().pended,
     pendingBytes: () => sources.connections().pendingBytes,
     arrivingBytes: () => sources.arrivingBytes(),
+    turnsCut: () => byLabel("reason", sources.turns().cut),
+    connectionsWaitingTurn: () => sources.turns().waiting,
+    waitingTurnBytes: () => sources.turns().waitingBytes,
     connectionsShed: () => sources.connections().shed,
   };
 }

@@ -38,6 +38,12 @@ export class ReplyWriter {
     return this.text("]");
   }
 
+  /** Bytes so far. */
+  get byteLength(): number {
+    this.#flushText();
+    return this.#partsBytes;
+  }
+
   /** Everything so far as UTF-8. The caller owns it. */
   bytes(): Buffer {
     this.#flushText();

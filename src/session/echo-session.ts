@@ -8,7 +8,7 @@ export interface EchoConnection {
   readonly isWritable: boolean;
   write(bytes: Uint8Array): boolean;
   sendText(text: string): boolean;
-  /** Sends a message, compressed where that was agreed on and pays. */
+  /** Sends a message, compressed where that was agreed on and pays. A `payload` of more than 64 KiB is kept. */
   sendCompressed(isText: boolean, payload: Uint8Array): boolean;
   /** Wire bytes of the frames of the message being delivered, or null when they are not recorded. */
   readonly recordedFrames: Uint8Array | null;
@@ -42,7 +42,7 @@ export class EchoSession {
     this.#encode = encode;
   }
 
-  /** @param payload borrowed until return. */
+  /** @param payload borrowed until return, or, if it is larger than 64 KiB, ours. */
   receive(isText: boolean, payload: Uint8Array): void {
     if (this.#encode !== null) this.#echoTraced(this.#encode(isText, payload));
     else this.#connection.sendCompressed(isText, payload);

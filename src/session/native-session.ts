@@ -15,12 +15,13 @@ import { closeCodes } from "../protocol/close-codes.ts";
 import { parseCommand } from "../protocol/parse-command.ts";
 import type { Command, SincePosition } from "../protocol/parse-command.ts";
 import { errorReply, ReplyWriter } from "../protocol/reply-writer.ts";
+import type { HistoryPage } from "../broker/broker.ts";
 import { CommandQueue } from "./command-queue.ts";
+import { inSlices } from "./in-slices.ts";
 import { requireRoom } from "./topic-room.ts";
 import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
 import { SubscriptionRequest } from "./subscription-request.ts";
-import type { SubscriptionWish } from "./subscription-request.ts";
 import { TokenExpiry } from "./token-expiry.ts";
 import type { RuledTopic } from "./topic-access.ts";
 
@@ -40,6 +41,24 @@ export interface NativeSessionOptions {
 const unreadableMax = 3;
 /** How long a connection that needs a token may stay without one. */
 const authenticateTimeoutMs = 10_000;
+
+/** Topics that are looked at between two looks at the clock: about 50 µs. */
+const topicsPerStep = 32;
+/** To read a page of history costs us and the broker, or the primary process, about 3 ms a megabyte. */
+const chargeMsPerByte = 3e-6;
+
+/** What became of a request's topics so far. */
+class Admission {
+  readonly topics: RuledTopic[] = [];
+  readonly errors = new Map<string, RequestError>();
+  /** Topics that the connection will have, and those among them that nobody has open. */
+  count: number;
+  opening = 0;
+
+  constructor(count: number) {
+    this.count = count;
+  }
+}
 
 const noPositions: ReadonlyMap<string, SincePosition> = new Map();
 
@@ -219,59 +238,93 @@ export class NativeSession {
     before: string,
     after: string,
   ): void {
-    const { topics, errors } = this.#admit(names);
-    const wish: SubscriptionWish = { topics, errors, intervalMs: intervalMs ?? this.#intervalMs, since };
-    this.#request = new SubscriptionRequest(this.#services, this.#reader, wish, (members) => {
-      this.#request = null;
-      const reply = new ReplyWriter().text(before).data(members.bytes()).text(after);
-      this.#connection.send(true, reply.bytes());
-      // The subscription itself is made right after this callback; what waits runs after it.
-      queueMicrotask(() => this.#next());
-    });
-    this.#request.start();
+    const admission = new Admission(this.#reader.topicCount);
+    inSlices(
+      this.#connection,
+      names,
+      topicsPerStep,
+      (group) => this.#admit(group, admission),
+      () => {
+        const { topics, errors } = admission;
+        const wish = { topics, errors, intervalMs: intervalMs ?? this.#intervalMs, since };
+        this.#request = new SubscriptionRequest(
+          this.#services,
+          this.#connection,
+          this.#reader,
+          wish,
+          (members) => {
+            this.#request = null;
+            this.#connection.send(true, members.text(after).bytes());
+            // The subscription itself is made right after this callback; what waits runs after it.
+            queueMicrotask(() => this.#next());
+          },
+          before,
+        );
+        this.#request.start();
+      },
+    );
   }
 
-  /** Sorts the names of a request into topics and refusals. */
-  #admit(names: readonly string[]): Pick<SubscriptionWish, "topics" | "errors"> {
-    const topics: RuledTopic[] = [];
-    const errors = new Map<string, RequestError>();
+  /** Sorts names of a request into topics and refusals. */
+  #admit(names: readonly string[], admission: Admission): void {
+    const { topics, errors } = admission;
     const max = this.#services.limits.topicsPerConnectionMax ?? Number.POSITIVE_INFINITY;
-    let count = this.#reader.topicCount;
-    let opening = 0;
     for (const name of names) {
       try {
         const topic = this.#services.topics.topic(name);
         this.#services.topics.requireSubscribe(this.#identity, name);
-        if (this.#subscribedLog(name) === null) count += 1;
-        if (count > max) {
+        if (this.#subscribedLog(name) === null) admission.count += 1;
+        if (admission.count > max) {
           limitCounters.hit("topicsPerConnectionMax");
           throw new RequestError("limit", `a connection has at most ${max} topics`);
         }
-        requireRoom(this.#services, name, opening);
-        if (this.#services.hub.find(name) === null) opening += 1;
+        requireRoom(this.#services, name, admission.opening);
+        if (this.#services.hub.find(name) === null) admission.opening += 1;
         topics.push(topic);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        if (error.code === "limit") count -= 1;
+        if (error.code === "limit") admission.count -= 1;
         errors.set(name, error);
       }
     }
-    return { topics, errors };
   }
 
   #unsubscribe(idJson: string, names: readonly string[]): void {
+    this.#isBusy = true;
+    let isNow = true;
+    inSlices(
+      this.#connection,
+      names,
+      topicsPerStep,
+      (group) => this.#leave(group),
+      () =>
+        this.#endUnsubscribe(idJson, names, () => {
+          this.#isBusy = false;
+          // Whoever called this goes on by itself.
+          if (!isNow) this.#next();
+        }),
+    );
+    isNow = false;
+  }
+
+  /** What is published meanwhile may still come, until the reply. */
+  #leave(names: readonly string[]): void {
     const { hub, clock } = this.#services;
-    if (!hub.settle(this.#reader, clock.nowMs())) {
-      this.#isBusy = true;
-      this.#drainAction = () => {
-        this.#unsubscribe(idJson, names);
-        if (this.#drainAction === null) this.#next();
-      };
+    const nowMs = clock.nowMs();
+    // A socket that is full: all of them in the last step.
+    if (!hub.settle(this.#reader, nowMs)) return;
+    const logs = names.map((name) => this.#subscribedLog(name)).filter((log) => log !== null);
+    if (logs.length > 0) hub.change(this.#reader, [], logs, nowMs);
+  }
+
+  #endUnsubscribe(idJson: string, names: readonly string[], done: () => void): void {
+    if (!this.#services.hub.settle(this.#reader, this.#services.clock.nowMs())) {
+      this.#drainAction = () => this.#endUnsubscribe(idJson, names, done);
       return;
     }
-    const logs = names.map((name) => this.#subscribedLog(name)).filter((log) => log !== null);
-    hub.change(this.#reader, [], logs, clock.nowMs());
+    this.#leave(names);
     this.#sendText(`{"id":${idJson},"result":{"topics":${JSON.stringify(names)}}}`);
+    done();
   }
 
   #subscribedLog(name: string): TopicLog | null {
@@ -304,12 +357,12 @@ export class NativeSession {
       );
     }
     const options = { origin: this.#connection.id };
-    void this.#answer(
+    this.#answer(
       idJson,
       this.#services.broker.publish(topic, Buffer.from(data), options),
-      (position) => {
+      (position, reply) => {
         const place = position === null ? {} : { epoch: position.epoch, seq: position.seq };
-        return Buffer.from(JSON.stringify({ topic: topic.name, ...place }));
+        reply.text(JSON.stringify({ topic: topic.name, ...place }));
       },
     );
   }
@@ -320,19 +373,20 @@ export class NativeSession {
     if (topic.history === null) throw new RequestError("bad_request", "this topic keeps no history");
     const { since, limit } = command;
     this.#isBusy = true;
-    const answered = this.#answer(idJson, this.#services.broker.history(topic, since, limit), (page) => {
+    const encode = (page: HistoryPage, reply: ReplyWriter): void => {
       const { epoch, seq } = page.position;
-      const reply = new ReplyWriter().text(
-        `{"topic":${JSON.stringify(topic.name)},"epoch":${JSON.stringify(epoch)},"seq":${seq},`,
-      );
+      reply.text(`{"topic":${JSON.stringify(topic.name)},"epoch":${JSON.stringify(epoch)},"seq":${seq},`);
       if (since !== null) reply.text(`"recovered":${page.complete},`);
-      const bytes = reply.messages(page.entries).text("}").bytes();
-      if (bytes.length > this.#services.limits.pendingBytesMax) {
+      let dataBytes = 0;
+      for (const { data } of page.entries) dataBytes += data.length;
+      // It was read for this connection, by us and by those whom we asked.
+      this.#connection.charge(dataBytes * chargeMsPerByte);
+      if (dataBytes <= this.#services.limits.pendingBytesMax) reply.messages(page.entries).text("}");
+      if (Math.max(dataBytes, reply.byteLength) > this.#services.limits.pendingBytesMax) {
         throw new RequestError("too_large", "the reply would be too large: ask for fewer with params.limit");
       }
-      return bytes;
-    });
-    void answered.then(() => this.#next());
+    };
+    this.#answer(idJson, this.#services.broker.history(topic, since, limit), encode, () => this.#next());
   }
 
   #token(idJson: string, token: string): void {
@@ -404,22 +458,32 @@ export class NativeSession {
 
   // ---- out ----
 
-  /** Replies with what a promise of the broker gives, as the member `result`. */
+  /** Replies with what a promise of the broker gives, as the member `result`. @param done afterwards, unless closed. */
   #answer<Result>(
     idJson: string,
     promise: Promise<Result>,
-    encode: (result: Result) => Uint8Array,
-  ): Promise<void> {
-    return promise
-      .then((result) => {
+    encode: (result: Result, reply: ReplyWriter) => void,
+    done: () => void = () => undefined,
+  ): void {
+    const fail = (error: unknown): void => {
+      if (this.#isClosed) return;
+      this.#refuse(idJson, this.#requestError(error));
+      done();
+    };
+    promise.then((result) => {
+      this.#connection.inTurn(() => {
         if (this.#isClosed) return;
-        const reply = new ReplyWriter().text(`{"id":${idJson},"result":`).data(encode(result)).text("}");
-        this.#connection.send(true, reply.bytes());
-      })
-      .catch((error: unknown) => {
-        if (this.#isClosed) return;
-        this.#refuse(idJson, this.#requestError(error));
+        const reply = new ReplyWriter().text(`{"id":${idJson},"result":`);
+        try {
+          encode(result, reply);
+        } catch (error) {
+          fail(error);
+          return;
+        }
+        this.#connection.send(true, reply.text("}").bytes());
+        done();
       });
+    }, fail);
   }
 
   /** The one place that turns what failed into what the client is told. */

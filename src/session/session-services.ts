@@ -10,7 +10,7 @@ import type { WaitingTotal } from "./command-queue.ts";
 import type { TopicAccess } from "./topic-access.ts";
 import type { UserLimits } from "./user-limits.ts";
 
-/** The nine things a session needs of a socket, not a socket. */
+/** What a session needs of a socket, not a socket. */
 export interface SessionConnection {
   readonly id: string;
   /** The client's, for what is counted by address; empty for a unix socket. Asked for only when it is needed. */
@@ -21,10 +21,19 @@ export interface SessionConnection {
   readonly maySendCompressed: boolean;
   /** Writes encoded frames, kept until taken. False: `onDrained` will follow. */
   write(bytes: Uint8Array): boolean;
-  /** Sends a message in a frame of its own; `payload` is copied. As `write`. */
+  /** Sends a message in a frame of its own; `payload` is kept. As `write`, or with the other answers of this turn. */
   send(isText: boolean, payload: Uint8Array): boolean;
   sendText(text: string): boolean;
   close(code: number, reason: string): void;
+  /** Long work should stop, and go on by `inTurn`: others want the event loop too. */
+  readonly isSpent: boolean;
+  /**
+   * Calls `run` at once or, when this connection has had its time, in a later turn, in the order of the calls. Never
+   * once it is closed.
+   */
+  inTurn(run: () => void): void;
+  /** What others do for this connection, for about so long, counts as its own work. */
+  charge(workMs: number): void;
 }
 
 export interface SessionLimits {

@@ -12,7 +12,8 @@ import type { SincePosition } from "../protocol/parse-command.ts";
 import { errorJson, ReplyWriter } from "../protocol/reply-writer.ts";
 import { isAhead, recoveryStep } from "./recovery.ts";
 import type { RecoveryState } from "./recovery.ts";
-import type { SessionServices } from "./session-services.ts";
+import { inSlices } from "./in-slices.ts";
+import type { SessionConnection, SessionServices } from "./session-services.ts";
 import type { RuledTopic } from "./topic-access.ts";
 
 /** What a client asked for, after its topics were checked. */
@@ -34,12 +35,19 @@ const topicBytes = 128;
 /** What a recovered message has besides its data: `{"seq":…,"data":},`. */
 const entryBytes = 34;
 
+/** Topics that are opened between two looks at the clock. */
+const topicsPerStep = 16;
+/** What it costs us and those behind us to open a topic that nobody had open. */
+const openingMs = 0.01;
+
 export class SubscriptionRequest {
   readonly #services: SessionServices;
+  readonly #connection: SessionConnection;
   readonly #reader: Reader;
   readonly #wish: SubscriptionWish;
-  /** Writes the reply: the members `"topics":{…}` and perhaps `"errors":{…}`. Called at most once. */
+  /** Sends the reply: what was given as `before`, the members `"topics":{…}` and perhaps `"errors":{…}`. Called at most once. */
   readonly #reply: (members: ReplyWriter) => void;
+  readonly #before: string;
   readonly #recoveries = new Map<string, RecoveryState>();
   #opening: OpenRequest | null = null;
   #isOver = false;
@@ -47,11 +55,15 @@ export class SubscriptionRequest {
 
   constructor(
     services: SessionServices,
+    connection: SessionConnection,
     reader: Reader,
     wish: SubscriptionWish,
     reply: (members: ReplyWriter) => void,
+    before: string,
   ) {
     this.#services = services;
+    this.#connection = connection;
+    this.#before = before;
     this.#reader = reader;
     this.#wish = wish;
     this.#reply = reply;
@@ -64,7 +76,19 @@ export class SubscriptionRequest {
 
   /** Goes as far as it can now. */
   start(): void {
-    this.#attempt();
+    const { hub, clock } = this.#services;
+    const closed = this.#wish.topics.filter(({ name }) => hub.find(name) === null);
+    if (closed.length > 0) this.#connection.charge(closed.length * openingMs);
+    inSlices(
+      this.#connection,
+      closed.length > topicsPerStep ? closed : [],
+      topicsPerStep,
+      // Once asked for it stays open for a while: the attempt finds it on its way, or open.
+      (group) => {
+        hub.open(group, clock.nowMs(), () => undefined);
+      },
+      () => this.#attempt(),
+    );
   }
 
   /** The connection has room again. */
@@ -83,7 +107,13 @@ export class SubscriptionRequest {
   #attempt(): void {
     if (this.#isOver) return;
     const { hub, clock } = this.#services;
-    this.#opening = hub.open(this.#wish.topics, clock.nowMs(), (logs) => this.#opened(logs));
+    let isNow = true;
+    this.#opening = hub.open(this.#wish.topics, clock.nowMs(), (logs) => {
+      // When they open later it may be somebody else's turn. Once open, they stay so for a while.
+      if (isNow || logs.includes(null)) this.#opened(logs);
+      else this.#connection.inTurn(() => this.#attempt());
+    });
+    isNow = false;
   }
 
   #opened(logs: readonly (TopicLog | null)[]): void {
@@ -141,7 +171,7 @@ export class SubscriptionRequest {
     const { hub, clock, limits } = this.#services;
     const nowMs = clock.nowMs();
     const { topics, errors } = this.#wish;
-    const reply = new ReplyWriter().text('"topics":{');
+    const reply = new ReplyWriter().text(`${this.#before}"topics":{`);
     const wishes: Wish[] = [];
     let restBytes = limits.pendingBytesMax - envelopeBytes;
     for (const [index, log] of logs.entries()) {

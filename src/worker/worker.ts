@@ -126,6 +126,7 @@ export class Worker {
       systemClock,
       limitNumber(config.limits.pendingBytesTotalMax),
       limitNumber(config.limits.arrivingBytesTotalMax),
+      config.limits.workMsPerSecMax,
     );
     this.#rules = new RuleFigures(config.topics);
     const { broker } = parts;
@@ -231,6 +232,7 @@ export class Worker {
     return {
       connections: () => this.#connections.counters,
       arrivingBytes: () => this.#connections.arriving.counters.pendingBytes,
+      turns: () => this.#connections.turns.counters,
       deflate: () => deflateCounters,
       limits: () => limitCounters.reached,
       frontDoor: () => this.#door.counters,

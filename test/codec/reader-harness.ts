@@ -43,6 +43,44 @@ export function readChunks(chunks: readonly Uint8Array[], options: MessageReader
   return events;
 }
 
+/** As `readChunks`, but the reader is suspended after every event, and large messages are inflated in steps. */
+export function readSuspended(chunks: readonly Uint8Array[], options: MessageReaderOptions): string[] {
+  const events: string[] = [];
+  const sink = recordingSink(events);
+  const suspending: MessageSink = {
+    onMessage: (isText, payload) => {
+      sink.onMessage(isText, payload);
+      reader.suspend();
+    },
+    onPing: (payload) => {
+      sink.onPing(payload);
+      reader.suspend();
+    },
+    onPong: (payload) => {
+      sink.onPong(payload);
+      reader.suspend();
+    },
+    onClose: (code, reason) => sink.onClose(code, reason),
+    onViolation: (code, reason) => sink.onViolation(code, reason),
+  };
+  const reader = new MessageReader(options, suspending, true);
+  let rest = Buffer.alloc(0);
+  for (const chunk of chunks) {
+    rest = Buffer.concat([rest, chunk]);
+    for (;;) {
+      const copy = Buffer.from(rest);
+      const eventsBefore = events.length;
+      const doneBytes = reader.push(copy);
+      while (reader.isInflating) reader.inflateOn();
+      copy.fill(0xee);
+      rest = rest.subarray(doneBytes);
+      if (rest.length === 0) break;
+      if (doneBytes === 0 && events.length === eventsBefore) throw new Error("the reader goes nowhere");
+    }
+  }
+  return events;
+}
+
 /** `bytes` one to a chunk. */
 export function bytewise(bytes: Uint8Array): Uint8Array[] {
   return Array.from(bytes, (byte) => Uint8Array.of(byte));
@@ -62,8 +100,11 @@ export function readEveryWay(bytes: Uint8Array, options: MessageReaderOptions = 
     throw new Error(`${how}: ${events.join(" | ")}; whole: ${whole.join(" | ")}`);
   };
   different("byte by byte", readChunks(bytewise(bytes), options));
+  different("suspended after every event", readSuspended([bytes], options));
+  different("suspended, byte by byte", readSuspended(bytewise(bytes), options));
   for (let offset = 0; offset <= bytes.length; offset += 1) {
     different(`cut at ${offset}`, readChunks(cutAt(bytes, [offset]), options));
+    different(`suspended, cut at ${offset}`, readSuspended(cutAt(bytes, [offset]), options));
   }
   return whole;
 }

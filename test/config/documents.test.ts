@@ -75,6 +75,7 @@ describe("the documents", () => {
       controlFramesPerSecMax: 20,
       inboundMessagesPerSecMax: 100,
       inboundBytesPerSecMax: 1_048_576,
+      workMsPerSecMax: 20,
       commandsPerWorkerPerSecMax: null,
       clientPublishesPerSecMax: 5,
       clientPublishesPerUserPerSecMax: null,

@@ -1,5 +1,6 @@
 /** The layers' real counters as a worker hands them to its metrics; the type check holds the shapes together. */
 import { limitCounters } from "../../src/base/limit-counters.ts";
+import { TurnCounters } from "../../src/base/turn-queue.ts";
 import { newBrokerCounters } from "../../src/broker/counters.ts";
 import { deflateCounters } from "../../src/codec/deflate-counters.ts";
 import { ConnectionCounters } from "../../src/connection/connection-counters.ts";
@@ -11,6 +12,7 @@ import type { WorkerSources } from "../../src/metrics/worker-metrics.ts";
 export function realCounters() {
   return {
     connections: new ConnectionCounters(),
+    turns: new TurnCounters(),
     frontDoor: new FrontDoorCounters(),
     sessions: { commandsByMethod: { subscribe: 0, publish: 0 }, errorsByCode: { rate_limited: 0 } },
     hub: new HubCounters(),
@@ -24,6 +26,7 @@ export function sourcesOf(counters: ReturnType<typeof realCounters>): WorkerSour
   return {
     connections: () => counters.connections,
     arrivingBytes: () => 77,
+    turns: () => counters.turns,
     deflate: () => deflateCounters,
     limits: () => limitCounters.reached,
     frontDoor: () => counters.frontDoor,

@@ -77,6 +77,11 @@ export class FakeConnection implements SessionConnection {
   /** Decides whether the kernel takes a write. */
   takes: () => boolean = () => true;
   onClosed: () => void = () => undefined;
+  /** Whether long work stops, and what waits then. The test lets it go on. */
+  isSpent = false;
+  readonly waiting: (() => void)[] = [];
+  /** Work of others for it. */
+  chargedMs = 0;
   #isReported = false;
 
   constructor(id: string) {
@@ -104,6 +109,22 @@ export class FakeConnection implements SessionConnection {
     return this.write(encodeTextFrame(text));
   }
 
+  inTurn(run: () => void): void {
+    if (this.closedWith !== null || this.#isReported) return;
+    if (this.isSpent || this.waiting.length > 0) this.waiting.push(run);
+    else run();
+  }
+
+  charge(workMs: number): void {
+    this.chargedMs += workMs;
+  }
+
+  /** A turn in which there is time for one of what waits. */
+  turn(): void {
+    if (this.closedWith !== null || this.#isReported) return;
+    this.waiting.shift()?.();
+  }
+
   close(code: number, reason: string): void {
     if (this.closedWith !== null || this.#isReported) return;
     this.closedWith = { code, reason };
@@ -118,6 +139,7 @@ export class FakeConnection implements SessionConnection {
   #report(): void {
     if (this.#isReported) return;
     this.#isReported = true;
+    this.waiting.length = 0;
     queueMicrotask(() => this.onClosed());
   }
 
