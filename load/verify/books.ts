@@ -84,8 +84,8 @@ class TopicBook {
   readonly seqs = new Map<number, number>();
   /** Numbers that were published anew after the store had lost their idempotency key. */
   readonly repeated = new Set<number>();
-  /** By number: when it was accepted. */
-  readonly acceptedMs = new Map<number, number>();
+  /** By number: from its first attempt to its 200; the store took it somewhere between. */
+  readonly publishing = new Map<number, { readonly startMs: number; readonly endMs: number }>();
   /** Numbers that the store has lost in a failover. */
   gone: ReadonlySet<number> = new Set();
 
@@ -159,13 +159,16 @@ export class Books {
     return book;
   }
 
-  /** A publish was answered 200. Once per number, or again when the same key was sent again on purpose. */
-  accept(topicIndex: number, number: number, position: Position | null): void {
+  /**
+   * A publish was answered 200. Once per number, or again when the same key was sent again on purpose.
+   * @param startMs of its first attempt.
+   */
+  accept(topicIndex: number, number: number, position: Position | null, startMs = performance.now()): void {
     const book = this.#topicBooks[topicIndex];
     if (book === undefined) throw new RangeError(`no topic ${topicIndex}`);
     if (!book.accepted.has(number)) {
       book.acceptedCount++;
-      book.acceptedMs.set(number, performance.now());
+      book.publishing.set(number, { startMs, endMs: performance.now() });
     }
     book.accepted.add(number);
     book.highest = Math.max(book.highest, number);
@@ -188,19 +191,19 @@ export class Books {
 
   /**
    * Holds what was accepted against what the store has at the end. Once per topic.
-   * @param lossAt why what was accepted then may be gone.
+   * @param lossWithin why what was taken within that time may be gone.
    */
   audit(
     topicIndex: number,
     stored: ReadonlySet<number>,
-    lossAt: (acceptedMs: number) => LossKind | null,
+    lossWithin: (startMs: number, endMs: number) => LossKind | null,
   ): void {
     const book = this.#topicBooks[topicIndex];
     if (book === undefined) throw new RangeError(`no topic ${topicIndex}`);
     const gone = new Set<number>();
-    for (const [number, acceptedMs] of book.acceptedMs) {
+    for (const [number, { startMs, endMs }] of book.publishing) {
       if (stored.has(number)) continue;
-      const loss = lossAt(acceptedMs);
+      const loss = lossWithin(startMs, endMs);
       if (loss === "failed over") gone.add(number);
       if (loss !== null) continue;
       this.#counts.unstored++;

@@ -95,6 +95,7 @@ export class Publisher {
     this.#figures.offered++;
     const data = { n: number, t: performance.now(), fill: "x".repeat(fillBytes) };
     const body = JSON.stringify({ topic, data });
+    const startMs = performance.now();
     const lossesBefore = this.#doubt?.lossCount ?? 0;
     const mayBeTwice = (): boolean =>
       this.#doubt !== null && (this.#doubt.isOpen || this.#doubt.lossCount !== lossesBefore);
@@ -105,7 +106,7 @@ export class Publisher {
       isCut = false;
       if (mayBeTwice()) this.#books.repeatedOverLoss(topicIndex, number);
       if (answer?.status === 200) {
-        this.#books.accept(topicIndex, number, positionOf(answer.body));
+        this.#books.accept(topicIndex, number, positionOf(answer.body), startMs);
         break;
       }
       if (this.#isStopped) stoppedMs ??= performance.now();
@@ -116,7 +117,7 @@ export class Publisher {
     this.#figures.sentAgain++;
     const again = await this.#ask(number, body, false);
     if (mayBeTwice()) this.#books.repeatedOverLoss(topicIndex, number);
-    if (again?.status === 200) this.#books.accept(topicIndex, number, positionOf(again.body));
+    if (again?.status === 200) this.#books.accept(topicIndex, number, positionOf(again.body), startMs);
   }
 
   /** One request. @param isCut hang up at a random moment. @returns null without an answer. */

@@ -172,7 +172,9 @@ async function audit(subjects: readonly Subject[], store: Store): Promise<void> 
     if (name === "control") continue;
     for (const [index, topic] of books.topics.entries()) {
       if (topic.delivery === "latest") continue;
-      books.audit(index, await store.numbersOf(topic.name), (acceptedMs) => store.doubt.at(acceptedMs));
+      books.audit(index, await store.numbersOf(topic.name), (startMs, endMs) =>
+        store.doubt.within(startMs, endMs),
+      );
     }
   }
 }

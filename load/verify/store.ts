@@ -57,9 +57,9 @@ export class DoubtfulTimes {
     return this.#times.at(-1)?.toMs === Number.POSITIVE_INFINITY;
   }
 
-  /** Why what was accepted then may be gone; null: it must be there. */
-  at(acceptedMs: number): LossKind | null {
-    const found = this.#times.filter(({ fromMs, toMs }) => acceptedMs >= fromMs && acceptedMs <= toMs);
+  /** Why what was taken within that time may be gone; null: it must be there. */
+  within(startMs: number, endMs: number): LossKind | null {
+    const found = this.#times.filter(({ fromMs, toMs }) => endMs >= fromMs && startMs <= toMs);
     // What was emptied is gone for certain, and its readers were told.
     return found.find(({ kind }) => kind === "emptied")?.kind ?? found[0]?.kind ?? null;
   }
