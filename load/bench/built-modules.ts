@@ -10,7 +10,15 @@ import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 /** As much of the hub as the benchmarks drive: the roles of the worker, the broker, sessions and sockets. */
 export interface BenchHub {
   opened(name: string, position: null, entries: readonly never[], nowMs: number): void;
-  publish(name: string, seq: number, data: Uint8Array, origin: string | null, nowMs: number): void;
+  publish(
+    topic: string,
+    seq: number,
+    bytes: Uint8Array,
+    origin: string | null,
+    nowMs: number,
+    start?: number,
+    end?: number,
+  ): void;
   addReader(id: string, sink: BenchSink, variant: "native" | "batch"): unknown;
   open(topics: readonly BenchTopic[], nowMs: number, done: (logs: readonly unknown[]) => void): unknown;
   remove(reader: unknown, nowMs: number): void;
@@ -65,6 +73,10 @@ export interface BuiltModules {
   readonly json: typeof import("../../src/base/json-scanner.ts");
   readonly envelope: typeof import("../../src/broker/bus-envelope.ts");
   readonly feed: typeof import("../../src/broker/topic-feed.ts");
+  readonly openTopic: typeof import("../../src/broker/open-topic.ts");
+  readonly intake: typeof import("../../src/broker/message-intake.ts");
+  readonly channels: typeof import("../../src/broker/channel-table.ts");
+  readonly messages: typeof import("../../src/broker/redis-messages.ts");
   readonly counters: typeof import("../../src/broker/counters.ts");
   readonly Hub: BenchHubClass;
 }
@@ -88,6 +100,10 @@ export async function loadBuild(folder: string): Promise<BuiltModules> {
     json: (await load("base/json-scanner.js")) as BuiltModules["json"],
     envelope: (await load("broker/bus-envelope.js")) as BuiltModules["envelope"],
     feed: (await load("broker/topic-feed.js")) as BuiltModules["feed"],
+    openTopic: (await load("broker/open-topic.js")) as BuiltModules["openTopic"],
+    intake: (await load("broker/message-intake.js")) as BuiltModules["intake"],
+    channels: (await load("broker/channel-table.js")) as BuiltModules["channels"],
+    messages: (await load("broker/redis-messages.js")) as BuiltModules["messages"],
     counters: (await load("broker/counters.js")) as BuiltModules["counters"],
     Hub: ((await load("hub/hub.js")) as { Hub: BenchHubClass }).Hub,
   };

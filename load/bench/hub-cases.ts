@@ -1,4 +1,5 @@
 /** Publish and flush for audiences of several shapes, without sockets; and the way of a message from Redis to the hub. */
+import type { Arrival } from "../../src/broker/arrival.ts";
 import type { BenchCase } from "./bench-case.ts";
 import type { BenchHub, BenchSink, BenchTopic, BuiltModules } from "./built-modules.ts";
 import { quoteJson } from "./quotes.ts";
@@ -18,6 +19,7 @@ interface Shape {
 }
 
 const empty = Buffer.alloc(0);
+const ignore = (): void => undefined;
 /** The worker's turns are bounded; here one takes all. */
 const budgetMs = 1e9;
 const range = (from: number, count: number, modulus: number): number[] =>
@@ -109,31 +111,60 @@ export function hubCases(build: BuiltModules): BenchCase[] {
   });
 }
 
-/** What the broker does with a message of a channel, up to and including the hub, for a reader that wants few of them. */
+/** What the broker does with what it reads of channels, up to and including the hub, for readers who want few of them. */
 export function ingestCases(build: BuiltModules): BenchCase[] {
-  const { envelope, json, feed, counters } = build;
+  const { envelope, messages, intake, channels, feed, openTopic, counters } = build;
   const world = new HubStage(build);
   const topics = range(0, 1000, 1000).map((topic) => topicOf(topic, "latest"));
   world.subscribe(topics, "native", 5000);
   world.settle();
   const listener = {
-    onOpened: (): void => undefined,
-    onPublication: (
-      topic: string,
-      { seq, data, origin }: { seq: number; data: Uint8Array; origin: string | null },
-    ): void => world.hub.publish(topic, seq, data, origin, world.nowMs),
-    onGap: (): void => undefined,
-    onEpoch: (): void => undefined,
-    onStatus: (): void => undefined,
+    onOpened: ignore,
+    onGap: ignore,
+    onEpoch: ignore,
+    onStatus: ignore,
   };
-  const feeds = topics.map((topic) => {
-    const opened = new feed.TopicFeed(topic, listener, counters.newBrokerCounters());
-    opened.openLiveOnly();
-    return opened;
-  });
-  const messages = range(0, 1000, 1000).map((number) => Buffer.from(quoteJson(number)));
-  const enveloped = messages.map((message) =>
+  const log = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore, fatal: ignore };
+  const counted = counters.newBrokerCounters();
+  const table = new channels.ChannelTable<InstanceType<typeof openTopic.OpenTopic>>();
+  const taker = new intake.MessageIntake(counted, 65_536, log);
+  for (const topic of topics) {
+    const receiver = {
+      onArrival: ({ seq, bytes, origin, receivedMs, start, end }: Arrival): void =>
+        world.hub.publish(topic.name, seq, bytes, origin, receivedMs, start, end),
+    };
+    const opened = new openTopic.OpenTopic(new feed.TopicFeed(topic, listener, receiver, counted), () =>
+      Promise.reject(new Error("nothing is read")),
+    );
+    opened.subscribed();
+    table.add(`tape:${topic.name}`, opened);
+  }
+  const reader = new messages.RedisMessageReader(
+    {
+      onRead: () => taker.begin(world.nowMs),
+      onMessage: (bytes, channelStart, channelEnd, start, end) => {
+        const topic = table.find(bytes, channelStart, channelEnd);
+        if (topic !== null) taker.take(topic, bytes, start, end);
+      },
+      onOversized: ignore,
+      onUnreadable: ignore,
+    },
+    65_536,
+    ignore,
+  );
+  const plain = range(0, 1000, 1000).map((number) => Buffer.from(quoteJson(number)));
+  const enveloped = plain.map((message) =>
     Buffer.from(envelope.encodeEnvelope({ epoch: "1795338789954376", seq: 7 }, null, message)),
+  );
+  // As many messages in a read as there are at 50,000 a second.
+  const chunks = range(0, 16, 16).map((number) =>
+    Buffer.concat(
+      plain.slice(number * 64, number * 64 + 64).map((message, at) => {
+        const channel = `tape:${topics[number * 64 + at]?.name ?? ""}`;
+        const head = `*3\r\n$7\r\nmessage\r\n$${channel.length}\r\n${channel}\r\n$${message.length}\r\n`;
+        return Buffer.concat([Buffer.from(head), message, Buffer.from("\r\n")]);
+      }),
+    ),
   );
   const decoded = (all: readonly Buffer[]): number => {
     let bytes = 0;
@@ -142,22 +173,18 @@ export function ingestCases(build: BuiltModules): BenchCase[] {
     }
     return bytes;
   };
-  const base = { per: "message", operations: 1000, bytes: messages[0]?.length ?? 0 };
+  const base = { per: "message", operations: 1000, bytes: plain[0]?.length ?? 0 };
   return [
-    { ...base, name: "redis/envelope, raw PUBLISH", run: () => decoded(messages) },
+    { ...base, name: "redis/envelope, raw PUBLISH", run: () => decoded(plain) },
     { ...base, name: "redis/envelope, with position", run: () => decoded(enveloped) },
     {
       ...base,
-      name: "redis/envelope, check, feed, hub",
+      name: "redis/from the read to the hub",
       run() {
         world.nowMs += 1;
-        for (const [index, message] of messages.entries()) {
-          const found = envelope.decodeEnvelope(message);
-          if (found === null || !json.isJson(message, found.dataStart, message.length)) {
-            throw new Error("refused");
-          }
-          feeds[index]?.live(found.epoch, found.seq, message.subarray(found.dataStart), found.origin);
-        }
+        const before = counted.publicationsReceived;
+        for (const chunk of chunks) reader.push(chunk);
+        if (counted.publicationsReceived !== before + 1000) throw new Error("refused");
         world.flush();
         return world.bytes;
       },

@@ -3,6 +3,8 @@
  * a view of a pooled buffer is an object of 100 bytes that holds 8 KiB alive. For small pieces that live for seconds.
  */
 
+import { Buffer } from "node:buffer";
+
 /** A string whose characters are bytes. */
 export type ByteString = string;
 
@@ -21,6 +23,7 @@ export function fromByteString(text: ByteString): Buffer {
   return Buffer.from(text, "latin1");
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
+/** The same bytes as a Buffer. */
+export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -17,6 +17,8 @@
  * 6. A raw Redis PUBLISH on a topic with history is delivered without `seq` and stands outside 2.
  */
 
+import type { ArrivalReceiver } from "./arrival.ts";
+
 /** Where a topic's log stands. `epoch` names one life of the log; a position of another epoch compares with nothing. */
 export interface Position {
   readonly epoch: string;
@@ -34,7 +36,7 @@ export interface BrokerTopic {
   readonly history: { readonly size: number; readonly ttlMs: number } | null;
 }
 
-/** One message of a topic, as the broker hands it on. */
+/** One message of a topic, out of its log. */
 export interface Publication {
   /** Position within the topic's epoch; 0 when the publication has none (live-only topic, raw PUBLISH). */
   readonly seq: number;
@@ -83,12 +85,10 @@ export interface BrokerStatus {
   readonly reason: string | null;
 }
 
-/** Called by the broker, always outside of the worker's own calls (never from within `open`, `publish`, …). */
+/** Called by the broker, as the receivers of `open` are, always outside of the worker's own calls (never from within `open`, `publish`, …). */
 export interface BrokerListener {
   /** The topic is live: from this call on its publications follow. Once per `open`. */
   onOpened(topic: string, snapshot: Snapshot): void;
-  /** `publication.data` is borrowed until return: the broker's buffer is used again. */
-  onPublication(topic: string, publication: Publication): void;
   /**
    * Entries between the last delivered `seq` and the next one cannot be had, or the log began a new epoch.
    * @param position where delivery goes on: the next publication has `position.seq + 1`.
@@ -135,10 +135,10 @@ export interface Broker {
   /** How long a message of our own took through the broker and back, last; null where that is not measured. */
   lagMs(): number | null;
   /**
-   * Wants the topic's publications. `onOpened` follows as soon as the broker can, after a reconnect if need be;
-   * a topic is opened once at a time.
+   * Wants the topic's publications, which go to `receiver`. `onOpened` follows as soon as the broker can, after a
+   * reconnect if need be; a topic is opened once at a time.
    */
-  open(topic: BrokerTopic): void;
+  open(topic: BrokerTopic, receiver: ArrivalReceiver): void;
   /** Wants them no longer. No call for the topic follows, not even a pending `onOpened`. */
   close(topic: string): void;
   /** @throws BrokerError when it cannot be stored within `publishTimeoutMs`. Resolves to null on a live-only topic. */

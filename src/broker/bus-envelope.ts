@@ -16,6 +16,7 @@ export interface Envelope {
   readonly dataStart: number;
 }
 
+const nothing = Buffer.alloc(0);
 const at = 0x40;
 const space = 0x20;
 const tilde = 0x7e;
@@ -33,36 +34,81 @@ const origin64 = /^[A-Za-z0-9_-]+$/;
 /** Longest envelope before a payload. */
 export const envelopeBytesMax = 3 + epochDigitsMax + seqDigitsMax + 1 + originBytesMax;
 
-/**
- * Takes apart the message that `bytes` hold from `start` to `end`. Never throws.
- * @returns null when it begins like an envelope and is none: to be dropped and counted.
- * Cost: one object and, with history, one string of 16 bytes.
- */
+/** Takes messages apart where they lie; holds what it found of the last one. */
+export class EnvelopeReader {
+  /** 0 where there is no epoch. */
+  seq = 0;
+  origin: string | null = null;
+  /** Where the payload begins; it goes to the end of the message. */
+  dataStart = 0;
+  #bytes: Buffer = nothing;
+  #epochStart = 0;
+  /** The same as `#epochStart` where there is no epoch. */
+  #epochEnd = 0;
+
+  /**
+   * Reads the message that `bytes` hold from `start` to `end`. Never throws.
+   * @returns false when it begins like an envelope and is none: to be dropped and counted.
+   * Cost: no allocation without an origin.
+   */
+  read(bytes: Buffer, start: number, end: number): boolean {
+    this.seq = 0;
+    this.origin = null;
+    this.#epochEnd = this.#epochStart;
+    this.dataStart = start;
+    return end === start || bytes[start] !== at || this.#readEnvelope(bytes, start, end);
+  }
+
+  /**
+   * The epoch; null for a live-only publication and for a raw PUBLISH.
+   * @param known what it most likely is. Cost: no allocation if it is.
+   */
+  epoch(known = ""): string | null {
+    const start = this.#epochStart;
+    const end = this.#epochEnd;
+    if (start === end) return null;
+    if (known.length !== end - start) return this.#bytes.toString("latin1", start, end);
+    for (let index = 0; index < known.length; index += 1) {
+      if (known.charCodeAt(index) !== this.#bytes[start + index]) {
+        return this.#bytes.toString("latin1", start, end);
+      }
+    }
+    return known;
+  }
+
+  #readEnvelope(bytes: Buffer, start: number, end: number): boolean {
+    let index = start + 1;
+    if (index < end && isDigit(bytes[index])) {
+      const epochEnd = digitsEnd(bytes, index, Math.min(end, index + epochDigitsMax));
+      if (epochEnd >= end || bytes[epochEnd] !== dash) return false;
+      this.#bytes = bytes;
+      this.#epochStart = index;
+      this.#epochEnd = epochEnd;
+      const seqEnd = digitsEnd(bytes, epochEnd + 1, Math.min(end, epochEnd + 1 + seqDigitsMax));
+      this.seq = numberOf(bytes, epochEnd + 1, seqEnd);
+      // An entry's own number begins at 1.
+      if (this.seq === 0) return false;
+      index = seqEnd;
+    }
+    if (index < end && bytes[index] === tilde) {
+      const originEnd = bytes.indexOf(space, index);
+      if (originEnd >= end || originEnd <= index + 1 || originEnd - index - 1 > originBytesMax) return false;
+      this.origin = bytes.toString("latin1", index + 1, originEnd);
+      if (!origin64.test(this.origin)) return false;
+      index = originEnd;
+    }
+    this.dataStart = index + 1;
+    return index < end && bytes[index] === space;
+  }
+}
+
+const reader = new EnvelopeReader();
+
+/** As `EnvelopeReader.read`, for those who want an object. @returns null when it begins like an envelope and is none. */
 export function decodeEnvelope(bytes: Buffer, start = 0, end = bytes.length): Envelope | null {
-  if (end === start || bytes[start] !== at) return { epoch: null, seq: 0, origin: null, dataStart: start };
-  let index = start + 1;
-  let epoch: string | null = null;
-  let seq = 0;
-  if (index < end && isDigit(bytes[index])) {
-    const epochEnd = digitsEnd(bytes, index, Math.min(end, index + epochDigitsMax));
-    if (epochEnd >= end || bytes[epochEnd] !== dash) return null;
-    epoch = bytes.toString("latin1", index, epochEnd);
-    const seqEnd = digitsEnd(bytes, epochEnd + 1, Math.min(end, epochEnd + 1 + seqDigitsMax));
-    seq = numberOf(bytes, epochEnd + 1, seqEnd);
-    // An entry's own number begins at 1.
-    if (seq === 0) return null;
-    index = seqEnd;
-  }
-  let origin: string | null = null;
-  if (index < end && bytes[index] === tilde) {
-    const originEnd = bytes.indexOf(space, index);
-    if (originEnd >= end || originEnd <= index + 1 || originEnd - index - 1 > originBytesMax) return null;
-    origin = bytes.toString("latin1", index + 1, originEnd);
-    if (!origin64.test(origin)) return null;
-    index = originEnd;
-  }
-  if (index >= end || bytes[index] !== space) return null;
-  return { epoch, seq, origin, dataStart: index + 1 };
+  if (!reader.read(bytes, start, end)) return null;
+  const { seq, origin, dataStart } = reader;
+  return { epoch: reader.epoch(), seq, origin, dataStart };
 }
 
 /**

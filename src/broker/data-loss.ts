@@ -17,7 +17,6 @@ export function watchingForLoss(listener: BrokerListener, onLoss: () => void): B
   let calledMs = Number.NEGATIVE_INFINITY;
   return {
     onOpened: (topic, snapshot) => listener.onOpened(topic, snapshot),
-    onPublication: (topic, publication) => listener.onPublication(topic, publication),
     onGap: (topic, position, lostCount) => {
       listener.onGap(topic, position, lostCount);
       const nowMs = performance.now();

@@ -2,7 +2,9 @@
  * The memory broker's half in a worker. The logs live in the primary (memory-broker-host.ts); between the two is an
  * ordered, reliable port, and still the feed of each topic is the same as over Redis.
  */
+import { asBuffer } from "../base/byte-string.ts";
 import { BrokerError, invariant } from "../base/errors.ts";
+import { Arrival, type ArrivalReceiver } from "./arrival.ts";
 import {
   publishTimeoutMs,
   type Broker,
@@ -32,6 +34,7 @@ const answerTimeoutMs = publishTimeoutMs - timeoutCheckMs;
 /** Requests that wait for the primary at once. Beyond them a request fails at once. */
 const pendingCountMax = 10_000;
 
+type LivePublication = Extract<PrimaryBusMessage, { kind: "publication" }>;
 type Answer = Extract<PrimaryBusMessage, { kind: "published" | "page" }>;
 
 interface Pending {
@@ -84,11 +87,11 @@ export class MemoryBroker implements Broker {
     return null;
   }
 
-  open(topic: BrokerTopic): void {
+  open(topic: BrokerTopic, receiver: ArrivalReceiver): void {
     const { name } = topic;
     invariant(this.#listener !== null, "a broker is started before topics are opened");
     invariant(!this.#topics.has(name), "a topic is opened once at a time");
-    const feed = new TopicFeed(topic, this.#listener, this.counters);
+    const feed = new TopicFeed(topic, this.#listener, receiver, this.counters);
     this.#topics.set(name, new OpenTopic(feed, (request) => this.#readForFeed(topic, request)));
     this.counters.topicsOpen = this.#topics.size;
     this.#lastId++;
@@ -192,9 +195,10 @@ export class MemoryBroker implements Broker {
 
   #onMessage(message: unknown): void {
     if (!isBatch<PrimaryBusMessage>(message)) return;
+    const nowMs = performance.now();
     for (const each of message) {
       if (each.kind === "publication") {
-        this.#onPublication(each.topic, each.epoch, each.seq, each.data, each.origin);
+        this.#onPublication(each, nowMs);
       } else if (each.kind === "opened") {
         const topic = this.#topics.get(each.topic);
         if (topic !== undefined && this.#openIds.get(each.topic) === each.id) topic.subscribed();
@@ -205,17 +209,14 @@ export class MemoryBroker implements Broker {
     }
   }
 
-  #onPublication(
-    name: string,
-    epoch: string | null,
-    seq: number,
-    data: Uint8Array,
-    origin: string | null,
-  ): void {
+  #onPublication({ topic: name, epoch, seq, data, origin }: LivePublication, nowMs: number): void {
     const topic = this.#topics.get(name);
     if (topic === undefined) return;
     this.counters.publicationsReceived++;
-    topic.feed.live(epoch, seq, Buffer.from(data), origin);
+    const arrival = new Arrival(asBuffer(data), nowMs);
+    arrival.seq = seq;
+    arrival.origin = origin;
+    topic.feed.live(epoch, arrival, true);
     topic.pump();
   }
 

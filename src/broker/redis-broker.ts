@@ -6,8 +6,8 @@
 import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { BrokerError, invariant } from "../base/errors.ts";
-import { isJson } from "../base/json-scanner.ts";
 import type { Log } from "../base/log.ts";
+import type { ArrivalReceiver } from "./arrival.ts";
 import type {
   Broker,
   BrokerListener,
@@ -17,11 +17,12 @@ import type {
   Position,
   PublishOptions,
 } from "./broker.ts";
-import { type ByteString, toByteString } from "../base/byte-string.ts";
-import { decodeEnvelope, envelopeBytesMax } from "./bus-envelope.ts";
+import { envelopeBytesMax } from "./bus-envelope.ts";
+import { ChannelTable } from "./channel-table.ts";
 import { watchingForLoss } from "./data-loss.ts";
 import { newBrokerCounters } from "./counters.ts";
 import { historyPage } from "./history-page.ts";
+import { MessageIntake } from "./message-intake.ts";
 import { OpenTopic } from "./open-topic.ts";
 import { clientOptions, maskedAddress, type RedisBrokerOptions } from "./redis-address.ts";
 import { RedisClusterBroker } from "./redis-cluster-broker.ts";
@@ -50,27 +51,26 @@ class RedisBroker implements Broker {
   readonly #prefix: string;
   readonly #messageBytesMax: number;
   readonly #address: string;
-  readonly #log: Log;
   readonly #subscriber: RedisConnection;
   readonly #commands: RedisCommands;
   readonly #publisher: RedisPublisher;
   readonly #subscriptions: RedisSubscriptions;
   readonly #probe: SubscriberProbe;
   readonly #sentinels: SentinelWatch;
-  /** By `channelKey`. */
-  readonly #topics = new Map<string, OpenTopic>();
+  readonly #intake: MessageIntake;
+  /** By channel. */
+  readonly #topics = new ChannelTable<OpenTopic>();
   readonly #historyReads = new SharedReads<LogRead>();
   #listener: BrokerListener | null = null;
   #status: BrokerStatus = { ready: false, reason: "not started" };
   #subscriberUpCount = 0;
-  #rejectionsLoggedMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: RedisBrokerOptions, log: Log) {
     this.#prefix = options.prefix;
     this.#messageBytesMax = options.messageBytesMax;
     this.#address = maskedAddress(options);
-    this.#log = log;
+    this.#intake = new MessageIntake(this.counters, options.messageBytesMax, log);
     const probeChannel = `${options.prefix}$probe:${randomBytes(12).toString("base64url")}`;
     this.#commands = new RedisCommands(clientOptions(options, "tapecast-commands"), options, log, (isUp) => {
       if (isUp) for (const topic of this.#topics.values()) topic.retryNow();
@@ -93,7 +93,7 @@ class RedisBroker implements Broker {
       log,
     );
     this.#subscriptions = new RedisSubscriptions(
-      (channel) => this.#topics.get(channelKey(channel))?.subscribed(),
+      (channel) => this.#topics.get(channel)?.subscribed(),
       (client, reason) => this.#subscriber.cut(client, reason),
     );
     this.#sentinels = new SentinelWatch(options, log, (address) => {
@@ -124,13 +124,12 @@ class RedisBroker implements Broker {
     return this.#probe.lagMs;
   }
 
-  open(topic: BrokerTopic): void {
+  open(topic: BrokerTopic, receiver: ArrivalReceiver): void {
     const channel = this.#prefix + topic.name;
-    const key = channelKey(channel);
     invariant(this.#listener !== null, "a broker is started before topics are opened");
-    invariant(!this.#topics.has(key), "a topic is opened once at a time");
-    const feed = new TopicFeed(topic, this.#listener, this.counters);
-    this.#topics.set(key, new OpenTopic(feed, (request) => this.#readForFeed(feed, request)));
+    invariant(this.#topics.get(channel) === null, "a topic is opened once at a time");
+    const feed = new TopicFeed(topic, this.#listener, receiver, this.counters);
+    this.#topics.add(channel, new OpenTopic(feed, (request) => this.#readForFeed(feed, request)));
     this.counters.topicsOpen = this.#topics.size;
     if (topic.history !== null) this.#commands.keepLog(this.#logOf(topic.name));
     this.#subscriptions.want(channel);
@@ -138,9 +137,8 @@ class RedisBroker implements Broker {
 
   close(name: string): void {
     const channel = this.#prefix + name;
-    const key = channelKey(channel);
-    this.#topics.get(key)?.close();
-    this.#topics.delete(key);
+    this.#topics.get(channel)?.close();
+    this.#topics.delete(channel);
     this.counters.topicsOpen = this.#topics.size;
     this.#commands.forgetLog(this.#logOf(name));
     this.#subscriptions.giveUp(channel);
@@ -176,8 +174,8 @@ class RedisBroker implements Broker {
   }
 
   async refresh(name: string): Promise<void> {
-    const topic = this.#topics.get(channelKey(this.#prefix + name));
-    if (topic === undefined) throw new BrokerError("the topic is not open", false);
+    const topic = this.#topics.get(this.#prefix + name);
+    if (topic === null) throw new BrokerError("the topic is not open", false);
     await topic.refresh();
   }
 
@@ -224,18 +222,20 @@ class RedisBroker implements Broker {
     receiveMessages(
       client,
       {
+        onRead: () => {
+          if (client === this.#subscriber.client) this.#probe.heard();
+          this.#intake.begin(performance.now());
+        },
         onMessage: (bytes, channelStart, channelEnd, start, end) => {
           if (client !== this.#subscriber.client) return;
-          this.#probe.heard();
-          const channel = toByteString(bytes, channelStart, channelEnd);
-          const topic = this.#topics.get(channel);
-          if (topic === undefined) this.#probe.came(channel, bytes.subarray(start, end));
-          else this.#onMessage(topic, bytes, start, end);
+          const topic = this.#topics.find(bytes, channelStart, channelEnd);
+          if (topic !== null) this.#intake.take(topic, bytes, start, end);
+          else this.#probe.came(bytes.toString("utf8", channelStart, channelEnd), bytes.subarray(start, end));
         },
         onOversized: (channel) => {
-          const topic = this.#topics.get(channelKey(channel));
-          if (topic === undefined || client !== this.#subscriber.client) return;
-          this.#rejected(topic, "too large");
+          const topic = this.#topics.get(channel);
+          if (topic === null || client !== this.#subscriber.client) return;
+          this.#intake.rejected(topic, "too large");
           // Its position is unknown; the log has it.
           topic.feed.requestRead();
           topic.pump();
@@ -246,33 +246,6 @@ class RedisBroker implements Broker {
     );
   }
 
-  /** Cost: one view of the payload; of an envelope also its strings. Nothing is copied. */
-  #onMessage(topic: OpenTopic, bytes: Buffer, start: number, end: number): void {
-    const envelope = decodeEnvelope(bytes, start, end);
-    if (envelope === null) {
-      this.#rejected(topic, "malformed envelope");
-      return;
-    }
-    let data: Uint8Array | null = null;
-    if (end - envelope.dataStart > this.#messageBytesMax) this.#rejected(topic, "too large");
-    else if (!isJson(bytes, envelope.dataStart, end)) this.#rejected(topic, "not JSON in UTF-8");
-    else {
-      data = bytes.subarray(envelope.dataStart, end);
-      this.counters.publicationsReceived++;
-    }
-    topic.feed.live(envelope.epoch, envelope.seq, data, envelope.origin);
-    topic.pump();
-  }
-
-  #rejected(topic: OpenTopic, problem: string): void {
-    this.counters.publicationsRejected++;
-    const nowMs = performance.now();
-    if (nowMs - this.#rejectionsLoggedMs < 1000) return;
-    this.#rejectionsLoggedMs = nowMs;
-    const rejectedCount = this.counters.publicationsRejected;
-    this.#log.warn({ topic: topic.feed.topic.name, problem, rejectedCount }, "dropped a message from Redis");
-  }
-
   #connectionChanged(): void {
     if (this.#stopped) return;
     const reason = this.#commands.reason ?? this.#subscriber.reason;
@@ -281,9 +254,4 @@ class RedisBroker implements Broker {
     this.#status = status;
     this.#listener?.onStatus(status);
   }
-}
-
-/** A channel as it is found in the bytes of a message, without decoding them. */
-function channelKey(channel: string): ByteString {
-  return toByteString(Buffer.from(channel));
 }

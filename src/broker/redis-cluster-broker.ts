@@ -4,8 +4,8 @@
  * path is read from the topic's log as soon as its channel is subscribed at the new master.
  */
 import { BrokerError, invariant } from "../base/errors.ts";
-import { isJson } from "../base/json-scanner.ts";
 import type { Log } from "../base/log.ts";
+import type { ArrivalReceiver } from "./arrival.ts";
 import type {
   Broker,
   BrokerListener,
@@ -15,10 +15,10 @@ import type {
   Position,
   PublishOptions,
 } from "./broker.ts";
-import { decodeEnvelope } from "./bus-envelope.ts";
 import { watchingForLoss } from "./data-loss.ts";
 import { newBrokerCounters } from "./counters.ts";
 import { historyPage } from "./history-page.ts";
+import { MessageIntake } from "./message-intake.ts";
 import { OpenTopic } from "./open-topic.ts";
 import { commandTimeoutMs, maskedAddress, type RedisBrokerOptions } from "./redis-address.ts";
 import type { ClusterNode } from "./redis-cluster-node.ts";
@@ -52,6 +52,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   readonly #options: RedisBrokerOptions;
   readonly #address: string;
   readonly #log: Log;
+  readonly #intake: MessageIntake;
   readonly #topology: ClusterTopology;
   readonly #publisher: RedisPublisher;
   readonly #routes = new Map<number, PublishRoute>();
@@ -62,7 +63,6 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   readonly #everUp = new WeakSet<ClusterNode>();
   #listener: BrokerListener | null = null;
   #status: BrokerStatus = { ready: false, reason: "not started" };
-  #rejectionsLoggedMs = Number.NEGATIVE_INFINITY;
   #isStarting = true;
   #stopped = false;
 
@@ -71,6 +71,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
     this.#options = options;
     this.#address = maskedAddress(options);
     this.#log = log;
+    this.#intake = new MessageIntake(this.counters, options.messageBytesMax, log);
     this.#topology = new ClusterTopology(options, this, this.counters, log);
     this.#publisher = new RedisPublisher((topic) => this.#route(this.#partitionOf(topic)));
   }
@@ -98,12 +99,12 @@ export class RedisClusterBroker implements Broker, TopologyListener {
     return lagMs;
   }
 
-  open(topic: BrokerTopic): void {
+  open(topic: BrokerTopic, receiver: ArrivalReceiver): void {
     const partition = this.#partitionOf(topic.name);
     const { channel, log } = topicNames(this.#options.prefix, partition, topic.name);
     invariant(this.#listener !== null, "a broker is started before topics are opened");
     invariant(!this.#topics.has(channel), "a topic is opened once at a time");
-    const feed = new TopicFeed(topic, this.#listener, this.counters);
+    const feed = new TopicFeed(topic, this.#listener, receiver, this.counters);
     const open = new OpenTopic(feed, (request) => this.#readForFeed(feed, { partition, log }, request));
     const entry: ClusterTopic = { open, channel, log, partition };
     this.#topics.set(channel, entry);
@@ -228,7 +229,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
     else this.#log.warn({ node: node.name, reason: message }, "a channel cannot be subscribed");
   }
 
-  /** Cost: one string for the channel, one envelope, one view of the payload. */
+  /** Cost: one string for the channel. */
   onMessage(node: ClusterNode, channelBytes: Buffer, message: Buffer): void {
     const channel = channelBytes.toString();
     const topic = this.#topics.get(channel);
@@ -236,22 +237,8 @@ export class RedisClusterBroker implements Broker, TopologyListener {
       node.probed(channel, message);
       return;
     }
-    const { open } = topic;
-    const envelope = decodeEnvelope(message);
-    if (envelope === null) {
-      this.#rejected(open, "malformed envelope");
-      return;
-    }
-    const view = message.subarray(envelope.dataStart);
-    let data: Uint8Array | null = null;
-    if (view.length > this.#options.messageBytesMax) this.#rejected(open, "too large");
-    else if (!isJson(view)) this.#rejected(open, "not JSON in UTF-8");
-    else {
-      data = view;
-      this.counters.publicationsReceived++;
-    }
-    open.feed.live(envelope.epoch, envelope.seq, data, envelope.origin);
-    open.pump();
+    this.#intake.begin(performance.now());
+    this.#intake.take(topic.open, message, 0, message.length);
   }
 
   onStatus(): void {
@@ -313,15 +300,6 @@ export class RedisClusterBroker implements Broker, TopologyListener {
         if (asked === null) await new Promise((resolve) => setTimeout(resolve, redirectPauseMs));
       }
     }
-  }
-
-  #rejected(topic: OpenTopic, problem: string): void {
-    this.counters.publicationsRejected++;
-    const nowMs = performance.now();
-    if (nowMs - this.#rejectionsLoggedMs < 1000) return;
-    this.#rejectionsLoggedMs = nowMs;
-    const rejectedCount = this.counters.publicationsRejected;
-    this.#log.warn({ topic: topic.feed.topic.name, problem, rejectedCount }, "dropped a message from Redis");
   }
 }
 

@@ -2,6 +2,7 @@
  * The Redis Functions of tape-functions.lua, seen from here: loading the library, calling it, reading its answers,
  * and what Redis's errors mean for the caller.
  */
+import { asBuffer } from "../base/byte-string.ts";
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
 import { isJson } from "../base/json-scanner.ts";
@@ -156,11 +157,6 @@ export function failureOf(error: unknown): CommandFailure {
     return "busy";
   if (error instanceof Error && error.name === "ReplyError") return "refused";
   return "connection";
-}
-
-/** ioredis sends Buffers as they are and turns other Uint8Arrays into text. */
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Version of the library that is loaded, null when none is. */

@@ -9,6 +9,8 @@ import type { Redis } from "ioredis";
 
 /** Whose messages these are. */
 export interface MessageReceiver {
+  /** Something was read: what follows came now. */
+  onRead(): void;
   /**
    * A message came. All is borrowed until return: the channel lies in `bytes` from `channelStart` to `channelEnd`,
    * the payload from `start` to `end`; behind it stands CR.
@@ -65,6 +67,7 @@ export class RedisMessageReader {
   /** Bytes from the socket. Cost: no allocation for a message that lies whole in `chunk`. */
   push(chunk: Buffer): void {
     if (this.#isLost) return;
+    this.#receiver.onRead();
     let bytes = chunk;
     if (this.#skipBytes > 0) {
       const skipped = Math.min(this.#skipBytes, bytes.length);
@@ -218,6 +221,7 @@ export function receiveMessages(client: Redis, receiver: MessageReceiver, payloa
 /** By the events of ioredis: the slow twin. */
 export function receiveEvents(client: Redis, receiver: MessageReceiver, payloadBytesMax: number): void {
   client.on("messageBuffer", (channel: Buffer, message: Buffer) => {
+    receiver.onRead();
     if (message.length > payloadBytesMax) {
       receiver.onOversized(channel.toString());
       return;

@@ -3,12 +3,13 @@
  * answer was lost is repeated with the same idempotency key, within `publishTimeoutMs`; a live-only message is sent
  * once, since a second PUBLISH would be a second message.
  */
+import { asBuffer } from "../base/byte-string.ts";
 import { createHash, randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { BrokerError, invariant } from "../base/errors.ts";
 import { publishTimeoutMs, type BrokerTopic, type Position, type PublishOptions } from "./broker.ts";
 import { encodeEnvelope, isOrigin } from "./bus-envelope.ts";
-import { asBuffer, callPublish, ensureLibrary, failureOf, sendAsking } from "./redis-functions.ts";
+import { callPublish, ensureLibrary, failureOf, sendAsking } from "./redis-functions.ts";
 
 /** broker.ts, guarantee 5. */
 const callersKeyKeepMs = 300_000;

@@ -8,6 +8,8 @@
  * until a read has filled the hole (`every`, `sample`) or delivered at once (`latest`). The log is always right: a
  * read that began after a message came must contain it, or the message is of no life of this log.
  */
+import { asBuffer } from "../base/byte-string.ts";
+import { Arrival, type ArrivalReceiver } from "./arrival.ts";
 import type {
   BrokerCounters,
   BrokerListener,
@@ -72,6 +74,7 @@ interface Held extends LogEntry {
 export class TopicFeed {
   readonly topic: BrokerTopic;
   readonly #listener: BrokerListener;
+  readonly #receiver: ArrivalReceiver;
   readonly #counters: BrokerCounters;
   readonly #limits: FeedLimits;
   #opened = false;
@@ -95,14 +98,21 @@ export class TopicFeed {
   constructor(
     topic: BrokerTopic,
     listener: BrokerListener,
+    receiver: ArrivalReceiver,
     counters: BrokerCounters,
     limits: FeedLimits = defaultFeedLimits,
   ) {
     this.topic = topic;
     this.#listener = listener;
+    this.#receiver = receiver;
     this.#counters = counters;
     this.#limits = limits;
     this.#wantsRead = topic.history !== null;
+  }
+
+  /** The epoch of the last delivered position; empty before there is one. */
+  get epoch(): string {
+    return this.#epoch;
   }
 
   get opened(): boolean {
@@ -138,18 +148,19 @@ export class TopicFeed {
   /**
    * A message came.
    * @param epoch null when it has no position.
-   * @param data null when it is not valid: its seq counts, its content is told as a gap. Borrowed until return.
+   * @param isValid false: its seq counts, its content is told as a gap.
    */
-  live(epoch: string | null, seq: number, data: Uint8Array | null, origin: string | null): void {
+  live(epoch: string | null, arrival: Arrival, isValid: boolean): void {
     if (this.#closed) return;
     if (epoch === null || this.topic.history === null) {
-      if (data !== null) this.#liveWithoutSeq(data, origin);
+      if (isValid) this.#liveWithoutSeq(arrival);
       return;
     }
     if (!this.#opened) {
-      this.#hold({ epoch, seq, data: copyOf(data), origin });
+      this.#hold(heldCopy(epoch, arrival, isValid));
       return;
     }
+    const { seq } = arrival;
     if (epoch === this.#epoch) {
       if (seq <= this.#seq) {
         this.#counters.duplicatesDropped++;
@@ -158,11 +169,12 @@ export class TopicFeed {
         return;
       }
       if (seq === this.#seq + 1 || this.topic.delivery === "latest") {
-        this.#deliver(seq, data, origin);
+        if (isValid) this.#hand(arrival);
+        else this.#skip(seq);
         return;
       }
     }
-    this.#hold({ epoch, seq, data: copyOf(data), origin });
+    this.#hold(heldCopy(epoch, arrival, isValid));
     this.requestRead();
   }
 
@@ -215,7 +227,7 @@ export class TopicFeed {
     } else if (position.seq > this.#seq && value === null) {
       this.#gap(position.epoch, position.seq, position.seq - this.#seq);
     }
-    if (value !== null && value.seq > this.#seq) this.#deliver(value.seq, value.data, value.origin);
+    if (value !== null && value.seq > this.#seq) this.#deliver(value);
   }
 
   #merge(request: ReadRequest, read: LogRead): void {
@@ -229,7 +241,7 @@ export class TopicFeed {
       if (this.#closed) return;
       if (entry.seq <= this.#seq) continue;
       if (entry.seq > this.#seq + 1) this.#gap(position.epoch, entry.seq - 1, entry.seq - 1 - this.#seq);
-      this.#deliver(entry.seq, entry.data, entry.origin);
+      this.#deliver(entry);
       deliveredCount++;
     }
     if (entries.length >= request.limit && this.#seq < position.seq) {
@@ -264,7 +276,7 @@ export class TopicFeed {
       if (each === undefined || this.#closed) return;
       if (each.epoch === null) {
         if (this.#held.length > 0) this.#hold(each);
-        else if (each.data !== null) this.#deliverWithoutSeq(each.data, each.origin);
+        else if (each.data !== null) this.#deliver(each);
       } else if (each.epoch !== this.#epoch) {
         // Of a life that is over, or of none: came before the read, which does not know it. Else perhaps of the next one,
         // which the next read will find.
@@ -275,32 +287,41 @@ export class TopicFeed {
       } else if (index < beforeRead && each.seq > logSeq) {
         this.#counters.publicationsRejected++;
       } else if (each.seq === this.#seq + 1 || this.topic.delivery === "latest") {
-        this.#deliver(each.seq, each.data, each.origin);
+        this.#deliver(each);
       } else {
         this.#holdForRead(each);
       }
     }
   }
 
-  #liveWithoutSeq(data: Uint8Array, origin: string | null): void {
+  #liveWithoutSeq(arrival: Arrival): void {
+    arrival.seq = 0;
     // Behind what is held, so that the topic's last value is the one that came last.
-    if (!this.#opened || this.#held.length > 0)
-      this.#hold({ epoch: null, seq: 0, data: copyOf(data), origin });
-    else this.#deliverWithoutSeq(data, origin);
+    if (!this.#opened || this.#held.length > 0) this.#hold(heldCopy(null, arrival, true));
+    else this.#hand(arrival);
   }
 
-  #deliverWithoutSeq(data: Uint8Array, origin: string | null): void {
-    if (!this.#closed) this.#listener.onPublication(this.topic.name, { seq: 0, data, origin });
-  }
-
-  #deliver(seq: number, data: Uint8Array | null, origin: string | null): void {
+  /** Hands on what was held, or read from the log. */
+  #deliver({ seq, data, origin }: LogEntry): void {
     if (data === null) {
-      if (this.topic.delivery === "latest") this.#seq = seq;
-      else this.#gap(this.#epoch, seq, seq - this.#seq);
+      this.#skip(seq);
       return;
     }
-    this.#seq = seq;
-    if (!this.#closed) this.#listener.onPublication(this.topic.name, { seq, data, origin });
+    const arrival = new Arrival(asBuffer(data), performance.now());
+    arrival.seq = seq;
+    arrival.origin = origin;
+    this.#hand(arrival);
+  }
+
+  #hand(arrival: Arrival): void {
+    if (arrival.seq !== 0) this.#seq = arrival.seq;
+    if (!this.#closed) this.#receiver.onArrival(arrival);
+  }
+
+  /** There is something with this seq that cannot be had. */
+  #skip(seq: number): void {
+    if (this.topic.delivery === "latest") this.#seq = seq;
+    else this.#gap(this.#epoch, seq, seq - this.#seq);
   }
 
   #gap(epoch: string, seq: number, lostCount: number | null): void {
@@ -338,8 +359,9 @@ export class TopicFeed {
   }
 }
 
-function copyOf(data: Uint8Array | null): Uint8Array | null {
-  return data === null ? null : Buffer.from(data);
+function heldCopy(epoch: string | null, arrival: Arrival, isValid: boolean): Held {
+  const { seq, origin } = arrival;
+  return { epoch, seq, data: isValid ? Buffer.from(arrival.data) : null, origin };
 }
 
 /** The newest entries that follow each other without a hole up to the log's position. */

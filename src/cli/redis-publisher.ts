@@ -14,7 +14,6 @@ import type { Message, Outcome, Publisher } from "./publisher.ts";
 /** Nobody subscribes here, so nothing is ever called but `onStatus`, which `status()` says as well. */
 const silentListener: BrokerListener = {
   onOpened: ignore,
-  onPublication: ignore,
   onGap: ignore,
   onEpoch: ignore,
   onStatus: ignore,

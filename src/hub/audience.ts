@@ -63,28 +63,44 @@ export class Audience {
     this.topics.delete(log);
     log.removeAudience(member);
     this.hash = (this.hash ^ log.hash) >>> 0;
-    if (this.pendingTopics.includes(member)) this.#dropPending(member);
+    if (!this.pendingTopics.includes(member)) return;
+    this.countConflated();
+    this.#dropPending(member);
   }
 
   /** Appends a publication; of a `latest` topic it takes the place of the one that waits. */
   append(member: AudienceTopic, entry: Entry): void {
-    const readers = this.members.length + this.joining.length;
-    if (readers === 0) return;
+    if (member.pendingIndex !== -1) {
+      this.pending[member.pendingIndex] = entry;
+      return;
+    }
+    if (this.members.length + this.joining.length === 0) return;
     if (member.log.topic.delivery === "latest") {
-      if (member.pendingIndex !== -1) {
-        this.pending[member.pendingIndex] = entry;
-        this.conflated += readers;
-        return;
-      }
       member.pendingIndex = this.pending.length;
+      member.countedArrivals = entry.position;
     }
     this.pending.push(entry);
     this.pendingTopics.push(member);
   }
 
-  /** Takes the pending entries out. */
+  /**
+   * Adds what was replaced since it was last counted, once for each reader. To be called before their number changes.
+   * Cost: O(pending topics).
+   */
+  countConflated(): void {
+    const readers = this.members.length + this.joining.length;
+    for (const member of this.pendingTopics) {
+      if (member.pendingIndex === -1) continue;
+      this.conflated += (member.log.arrived - member.countedArrivals) * readers;
+      member.countedArrivals = member.log.arrived;
+    }
+  }
+
+  /** Takes the pending entries out. They stay as they are from now on. */
   takePending(): Entry[] {
+    this.countConflated();
     const entries = this.pending;
+    for (const entry of entries) entry.isTaken = true;
     for (const member of this.pendingTopics) member.pendingIndex = -1;
     this.pending = [];
     this.pendingTopics = [];

@@ -164,6 +164,7 @@ export class Delivery {
   /** Puts a membership that has been given everything up to now into its audience's lists. */
   attach(membership: Membership): void {
     const audience = membership.audience;
+    audience.countConflated();
     const list = audience.pending.length === 0 ? audience.members : audience.joining;
     membership.state = list === audience.members ? "member" : "joining";
     membership.cursor = this.order;
@@ -174,6 +175,7 @@ export class Delivery {
   /** Takes a membership out of its audience's lists. */
   detach(membership: Membership): void {
     const audience = membership.audience;
+    audience.countConflated();
     const list =
       membership.state === "member"
         ? audience.members

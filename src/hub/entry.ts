@@ -33,16 +33,18 @@ const headerScratch = Buffer.alloc(10);
 
 export class Entry {
   /** Place among all publications of this worker; grows by one, so one number is a cursor over all topics. */
-  readonly order: number;
+  order: number;
   /** How many publications its topic had in this worker, this one included. */
-  readonly position: number;
+  position: number;
   /** The broker's sequence number; 0 when it has none. */
-  readonly seq: number;
-  readonly origin: string | null;
-  readonly receivedMs: number;
+  seq: number;
+  origin: string | null;
+  receivedMs: number;
   readonly log: TopicLog;
+  /** Whether a flush has taken it: then it stays what it is until all members of the audience have been given it. */
+  isTaken = false;
   /** JSON. */
-  readonly #data: ByteString;
+  #data: ByteString;
   #native: ByteString | null = null;
   #raw: ByteString | null = null;
   #line: ByteString | null = null;
@@ -65,6 +67,33 @@ export class Entry {
     this.#data = data;
     this.origin = origin;
     this.receivedMs = receivedMs;
+  }
+
+  /**
+   * A newer publication takes its place: in its topic's log, and among what audiences wait to be given. Only while no
+   * flush has taken it. Cost: no allocation, where a new entry for each of many that nobody is ever given makes the
+   * collector's work.
+   */
+  become(
+    order: number,
+    position: number,
+    seq: number,
+    data: ByteString,
+    origin: string | null,
+    receivedMs: number,
+  ): void {
+    this.order = order;
+    this.position = position;
+    this.seq = seq;
+    this.#data = data;
+    this.origin = origin;
+    this.receivedMs = receivedMs;
+    // Who joined has perhaps been given what was here.
+    if (this.#native !== null) this.#native = null;
+    if (this.#raw !== null) this.#raw = null;
+    if (this.#line !== null) this.#line = null;
+    if (this.#deflatedNative !== null) this.#deflatedNative = null;
+    if (this.#deflatedRaw !== null) this.#deflatedRaw = null;
   }
 
   /** The JSON that was published. Cost: a copy with each call. */

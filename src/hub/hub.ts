@@ -19,7 +19,8 @@ import type { HubTopic } from "./topic-log.ts";
 
 /** Where topics come from: the broker, through the worker. Never calls back from within these. */
 export interface TopicSource {
-  open(topic: HubTopic): void;
+  /** @param log where its publications go, by `Hub.publish`. */
+  open(topic: HubTopic, log: TopicLog): void;
   close(topic: string): void;
 }
 
@@ -120,16 +121,28 @@ export class Hub {
 
   /**
    * A publication has arrived. Cost: one entry, one append per audience of the topic; nothing per reader.
-   * @param data borrowed until return. @param origin id of the publishing connection.
+   * @param topic its name, or, found without a search, its log.
+   * @param bytes hold its JSON from `start` to `end`; borrowed until return. @param origin id of the publishing connection.
    */
-  publish(name: string, seq: number, data: Uint8Array, origin: string | null, nowMs: number): void {
-    const log = this.#logs.get(name);
+  publish(
+    topic: string | TopicLog,
+    seq: number,
+    bytes: Uint8Array,
+    origin: string | null,
+    nowMs: number,
+    start = 0,
+    end = bytes.length,
+  ): void {
+    const log = typeof topic === "string" ? this.#logs.get(topic) : topic;
     if (log === undefined || !log.isOpen) return;
     this.#nowMs = nowMs;
     this.counters.publications += 1;
     log.publications += 1;
     log.publishedMs = nowMs;
-    const entry = log.arrive(this.#nextOrder(), seq, toByteString(data), origin, nowMs);
+    const data = toByteString(bytes, start, end);
+    const order = this.#nextOrder();
+    if (log.replace(order, seq, data, origin, nowMs)) return;
+    const entry = log.arrive(order, seq, data, origin, nowMs);
     if (log.sampler !== null && !log.sampler.take(nowMs)) {
       this.#leaveOut(log, 1);
       this.#giveToSender(entry);
@@ -146,6 +159,7 @@ export class Hub {
       }
       if (!audience.isScheduled && audience.pending.length > 0) this.#schedule(audience);
     }
+    log.appended();
   }
 
   /**
@@ -369,7 +383,7 @@ export class Hub {
     const log = new TopicLog(topic, this.#options.ringMessagesMax, this.#options.random);
     this.#logs.set(topic.name, log);
     this.counters.topics += 1;
-    this.#source.open(topic);
+    this.#source.open(topic, log);
     return log;
   }
 
@@ -386,6 +400,7 @@ export class Hub {
       if (log.idleSinceMs !== since) return;
       log.idleSinceMs = null;
       this.#logs.delete(log.topic.name);
+      log.isOpen = false;
       this.counters.topics -= 1;
       this.#source.close(log.topic.name);
     });

@@ -31,6 +31,8 @@ export class AudienceTopic {
   index: number;
   /** Place of the topic's newest entry in `audience.pending`, or -1. Only kept for `latest`. */
   pendingIndex = -1;
+  /** Arrivals up to which it is counted what was replaced, while there is such an entry. */
+  countedArrivals = 0;
 
   constructor(audience: Audience, log: TopicLog, index: number) {
     this.audience = audience;
@@ -78,6 +80,8 @@ export class TopicLog {
   readonly prefix: ByteString;
   readonly #ring: Entry[] = [];
   readonly #ringMax: number;
+  /** `latest` only: the newest entry waits in every audience, and each of them for the end of an interval. */
+  #isPendingForAll = false;
   /** Memberships that lag and have this topic. */
   #lagging = 0;
   /** Place of the oldest entry once the ring is full. */
@@ -98,6 +102,27 @@ export class TopicLog {
     const entry = new Entry(this, order, this.arrived, seq, data, origin, nowMs);
     this.newest = entry;
     return entry;
+  }
+
+  /**
+   * `latest` only: puts a publication in the place of the newest one, if that still waits in all audiences, so that
+   * nothing has to be done for any of them. False: it must be made by `arrive`, and appended to them.
+   */
+  replace(order: number, seq: number, data: ByteString, origin: string | null, nowMs: number): boolean {
+    const { newest } = this;
+    if (!this.#isPendingForAll || newest === null || newest.isTaken) return false;
+    this.arrived += 1;
+    if (seq !== 0) this.seq = seq;
+    newest.become(order, this.arrived, seq, data, origin, nowMs);
+    return true;
+  }
+
+  /** The newest entry has been appended to all audiences that have readers. */
+  appended(): void {
+    this.#isPendingForAll =
+      this.topic.delivery === "latest" &&
+      // Of those who want all at once it is counted what they want: they are asked each time.
+      this.audiences.every(({ pendingIndex, audience }) => pendingIndex !== -1 && audience.classMs !== 0);
   }
 
   /**
@@ -199,6 +224,7 @@ export class TopicLog {
   addAudience(audience: Audience): AudienceTopic {
     const membership = new AudienceTopic(audience, this, this.audiences.length);
     this.audiences.push(membership);
+    this.#isPendingForAll = false;
     return membership;
   }
 

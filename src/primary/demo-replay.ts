@@ -66,7 +66,6 @@ async function redisBroker(config: Config, log: Log): Promise<Broker> {
   const broker = createRedisBroker({ ...redis, messageBytesMax }, log);
   const listener: BrokerListener = {
     onOpened: () => {},
-    onPublication: () => {},
     onGap: () => {},
     onEpoch: () => {},
     onStatus: ({ ready, reason }) => log.info({ ready, reason }, "the replay's broker"),

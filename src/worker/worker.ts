@@ -2,7 +2,7 @@
  * A worker: where the layers are joined. The two ways of a message through Tapecast can be read here:
  *
  *   IN   socket → FrontDoor → Connection → codec → NativeSession → Hub.open → (first reader) Broker.open
- *   OUT  Broker → BrokerListener (below) → Hub.publish → audiences → HubPacer: Hub.turn → Connection.write → kernel
+ *   OUT  Broker → HubIntake (below) → Hub.publish → audiences → HubPacer: Hub.turn → Connection.write → kernel
  *
  * Nothing is decided here; every layer gets what it needs by its constructor.
  */
@@ -20,6 +20,7 @@ import { limitCounters } from "../base/limit-counters.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import { RateLimitedLog, type Log } from "../base/log.ts";
 import type { InsightAnswer, InsightQuestion } from "../base/insight.ts";
+import type { Arrival, ArrivalReceiver } from "../broker/arrival.ts";
 import type { Broker, BrokerListener, BrokerStatus } from "../broker/broker.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
@@ -30,6 +31,7 @@ import { FrontDoor } from "../http/front-door.ts";
 import { createHttpApi, type HttpApi } from "../http/http-api.ts";
 import { TrustedProxies } from "../http/trusted-proxies.ts";
 import { Hub } from "../hub/hub.ts";
+import type { TopicLog } from "../hub/topic-log.ts";
 import type { WorkerSources } from "../metrics/worker-metrics.ts";
 import { WaitingTotal } from "../session/command-queue.ts";
 import { SessionCounters, type SessionServices } from "../session/session-services.ts";
@@ -140,7 +142,10 @@ export class Worker {
         random: Math.random,
         wake: (dueMs) => this.#pacer.wake(dueMs),
       },
-      broker,
+      {
+        open: (topic, log) => broker.open(topic, new HubIntake(this.#hub, log)),
+        close: (topic) => broker.close(topic),
+      },
     );
     this.#pacer.drive(this.#hub);
     this.#door = new FrontDoor(
@@ -160,8 +165,6 @@ export class Worker {
         if (former !== null) hub.linked(topic, former);
         hub.opened(topic, position, entries, systemClock.nowMs());
       },
-      onPublication: (topic, { seq, data, origin }) =>
-        hub.publish(topic, seq, data, origin, systemClock.nowMs()),
       onGap: (topic, position, lostCount) => hub.gap(topic, position, lostCount, systemClock.nowMs()),
       onEpoch: (topic, epoch) => hub.renamed(topic, epoch),
       onStatus: () => this.#parts.onStatus(this.status()),
@@ -288,6 +291,21 @@ export class Worker {
       counters: this.#sessionCounters,
       onUnexpected: (error) => peerLog.error({ err: error }, "a session failed in an unexpected way"),
     };
+  }
+}
+
+/** A topic's way from the broker into the hub. */
+class HubIntake implements ArrivalReceiver {
+  readonly #hub: Hub;
+  readonly #log: TopicLog;
+
+  constructor(hub: Hub, log: TopicLog) {
+    this.#hub = hub;
+    this.#log = log;
+  }
+
+  onArrival({ seq, bytes, origin, receivedMs, start, end }: Arrival): void {
+    this.#hub.publish(this.#log, seq, bytes, origin, receivedMs, start, end);
   }
 }
 

@@ -1,4 +1,5 @@
 /** A listener that writes down what it is told, and lets a test wait for it. */
+import type { ArrivalReceiver } from "../../src/broker/arrival.ts";
 import type {
   Broker,
   BrokerListener,
@@ -28,6 +29,13 @@ export class Recorder implements BrokerListener {
 
   onOpened(topic: string, snapshot: Snapshot): void {
     this.#record({ kind: "opened", topic, snapshot });
+  }
+  /** Where the publications of a topic go when it is opened; all that is borrowed is copied. */
+  receiver(topic: string): ArrivalReceiver {
+    return {
+      onArrival: ({ seq, data, origin }) =>
+        this.onPublication(topic, { seq, data: Buffer.from(data), origin }),
+    };
   }
   onPublication(topic: string, publication: Publication): void {
     this.#record({ kind: "publication", topic, publication });
@@ -109,10 +117,15 @@ export interface Worker {
   readonly recorder: Recorder;
 }
 
+/** Opens a topic; what comes of it is recorded. */
+export function open({ broker, recorder }: Worker, topic: BrokerTopic): void {
+  broker.open(topic, recorder.receiver(topic.name));
+}
+
 /** Opens a topic and waits for its snapshot. */
 export async function openAndWait(worker: Worker, topic: BrokerTopic): Promise<Snapshot> {
   const before = worker.recorder.events.length;
-  worker.broker.open(topic);
+  open(worker, topic);
   return worker.recorder.until(() => {
     const event = worker.recorder.events
       .slice(before)

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { BrokerTopic } from "../../src/broker/broker.ts";
 import { partitionOf, partitionSlot, topicNames } from "../../src/broker/topic-partition.ts";
 import { type ClusterServer, RedisCluster, until } from "../setup/redis-cluster.ts";
-import { bytes, count, openAndWait, type Worker } from "./recorder.ts";
+import { bytes, count, open, openAndWait, type Worker } from "./recorder.ts";
 import { ClusterWorld, isReady, publishSteadily } from "./redis-cluster-world.ts";
 import { brokerSuite } from "./suite.ts";
 
@@ -113,7 +113,7 @@ describe("one subscription per topic, on the master that has it", () => {
     const openMany = async (first: number, last: number): Promise<number> => {
       const startMs = performance.now();
       const topics = named(quote, first, last);
-      for (const topic of topics) worker.broker.open(topic);
+      for (const topic of topics) open(worker, topic);
       await worker.recorder.until(() => openedCount(worker) === last, 30_000);
       return performance.now() - startMs;
     };

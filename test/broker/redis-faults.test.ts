@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/base/errors.ts";
 import type { BrokerTopic, Position } from "../../src/broker/broker.ts";
 import { startRedisServer, type RedisServer } from "../setup/redis-server.ts";
-import { bytes, count, openAndWait, text, type Worker } from "./recorder.ts";
+import { bytes, count, open, openAndWait, text, type Worker } from "./recorder.ts";
 import { RedisWorld } from "./redis-world.ts";
 
 const chat: BrokerTopic = { name: "chat.a", delivery: "every", history: { size: 5000, ttlMs: 60_000 } };
@@ -120,8 +120,8 @@ describe("a connection is cut under load", () => {
     for (const id of await clientIds("tapecast-subscriber")) await world.client().client("KILL", "ID", id);
     await worker.recorder.until(() => !isReady(worker));
     worker.broker.close("chat.a");
-    worker.broker.open(other);
-    worker.broker.open(quote);
+    open(worker, other);
+    open(worker, quote);
     worker.broker.close("quote.A");
     await worker.recorder.until(() => worker.recorder.snapshot("chat.b"));
     await publisher.broker.publish(chat, bytes("1"), {});
@@ -359,7 +359,7 @@ describe("the server", () => {
   it("a key of another type is an error for its topic and for no other", async () => {
     const worker = await world.start();
     await world.client().set(`${world.prefix}log:chat.a`, "a string");
-    worker.broker.open(chat);
+    open(worker, chat);
     await expect(worker.broker.publish(chat, bytes("1"), {})).rejects.toMatchObject({ retryable: false });
     await expect(worker.broker.history(chat, null, 1)).rejects.toMatchObject({ retryable: false });
     await openAndWait(worker, quote);

@@ -18,6 +18,7 @@ import { startRedisServer, type RedisServer } from "../setup/redis-server.ts";
 
 /** What came, as text; replies that were passed on are parsed by redis-parser. */
 class Heard implements MessageReceiver {
+  reads = 0;
   readonly all: unknown[] = [];
   readonly parser = new Parser({
     returnReply: (reply: unknown) => this.all.push(["reply", shown(reply)]),
@@ -25,6 +26,9 @@ class Heard implements MessageReceiver {
     returnBuffers: true,
   });
 
+  onRead(): void {
+    this.reads += 1;
+  }
   onMessage(bytes: Buffer, channelStart: number, channelEnd: number, start: number, end: number): void {
     expect(bytes[end]).toBe(0x0d);
     this.all.push([

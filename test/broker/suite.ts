@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/base/errors.ts";
 import type { Broker, BrokerTopic, Delivery } from "../../src/broker/broker.ts";
-import { bytes, count, openAndWait, Recorder, text, type Worker } from "./recorder.ts";
+import { bytes, count, open, openAndWait, Recorder, text, type Worker } from "./recorder.ts";
 
 /** One broker system: all brokers of it see the same topics. */
 export interface BrokerWorld {
@@ -216,7 +216,7 @@ export function brokerSuite(kind: string, makeWorld: () => Promise<BrokerWorld>,
       it("calls nothing after close, not even a pending onOpened", async () => {
         const worker = await start();
         const to = topic("every");
-        worker.broker.open(to);
+        open(worker, to);
         worker.broker.close(to.name);
         const other = topic("every");
         await openAndWait(worker, other);
@@ -233,7 +233,7 @@ export function brokerSuite(kind: string, makeWorld: () => Promise<BrokerWorld>,
         const to = topic("every");
         await worker.broker.publish(to, bytes("1"), {});
         for (let round = 0; round < 50; round++) {
-          worker.broker.open(to);
+          open(worker, to);
           if (round % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
           worker.broker.close(to.name);
         }

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Arrival } from "../../src/broker/arrival.ts";
 import type { BrokerTopic, Delivery } from "../../src/broker/broker.ts";
 import { newBrokerCounters } from "../../src/broker/counters.ts";
 import {
@@ -25,6 +26,15 @@ function read(epoch: string, seq: number, seqs: readonly number[]): LogRead {
   return { position: { epoch, seq }, entries: seqs.map((each) => entry(each)) };
 }
 
+/** Between other bytes, which never count. */
+function arrival(seq: number, data: string): Arrival {
+  const borrowed = new Arrival(Buffer.from(`--${data}--`), 0);
+  borrowed.start = 2;
+  borrowed.end -= 2;
+  borrowed.seq = seq;
+  return borrowed;
+}
+
 class Bench {
   readonly recorder = new Recorder();
   readonly counters = newBrokerCounters();
@@ -32,14 +42,20 @@ class Bench {
   request: ReadRequest | null = null;
 
   constructor(topic: BrokerTopic) {
-    this.feed = new TopicFeed(topic, this.recorder, this.counters, limits);
+    this.feed = new TopicFeed(
+      topic,
+      this.recorder,
+      this.recorder.receiver(topic.name),
+      this.counters,
+      limits,
+    );
   }
   live(...seqs: readonly number[]): this {
-    for (const seq of seqs) this.feed.live("E", seq, bytes(String(seq)), null);
+    for (const seq of seqs) this.feed.live("E", arrival(seq, String(seq)), true);
     return this;
   }
   raw(value: string): this {
-    this.feed.live(null, 0, bytes(value), null);
+    this.feed.live(null, arrival(0, value), true);
     return this;
   }
   begin(): this {
@@ -151,7 +167,7 @@ const rows: readonly Row[] = [
   {
     name: "an invalid entry is a gap of one",
     run: (b) => {
-      b.opened(5).feed.live("E", 6, null, null);
+      b.opened(5).feed.live("E", arrival(6, "no JSON"), false);
       b.live(7);
     },
     told: "o5 gE6/1 7",
@@ -159,7 +175,7 @@ const rows: readonly Row[] = [
   {
     name: "a new epoch is told first",
     run: (b) => {
-      b.opened(5).feed.live("F", 1, bytes("1"), null);
+      b.opened(5).feed.live("F", arrival(1, "1"), true);
       b.begin().finish(read("F", 1, [1]));
     },
     told: "o5 gF0/? 1",
@@ -236,7 +252,7 @@ const rows: readonly Row[] = [
   {
     name: "an epoch that began during the read waits for the next",
     run: (b) => {
-      b.begin().feed.live("F", 1, bytes("1"), null);
+      b.begin().feed.live("F", arrival(1, "1"), true);
       b.finish(read("E", 5, [5]))
         .begin()
         .finish(read("F", 1, [1]));
@@ -257,7 +273,7 @@ const rows: readonly Row[] = [
   {
     name: "more bytes than it may hold, too",
     run: (b) => {
-      b.begin().feed.live("E", 1, bytes("1".repeat(41)), null);
+      b.begin().feed.live("E", arrival(1, "1".repeat(41)), true);
       b.finish(read("E", 0, []))
         .begin()
         .finish(read("E", 1, [1]));
@@ -346,7 +362,7 @@ const rows: readonly Row[] = [
     name: "latest: an invalid value is skipped",
     delivery: "latest",
     run: (b) => {
-      b.opened(5).feed.live("E", 6, null, null);
+      b.opened(5).feed.live("E", arrival(6, "no JSON"), false);
       b.live(7);
     },
     told: "o5 7",
@@ -368,7 +384,7 @@ describe("an open topic's feed", () => {
   it("counts a message of an epoch that the log does not have when it lets it go, and not before", () => {
     const b = new Bench(topicOf("every"));
     b.opened(5);
-    b.feed.live("nobody's", 1, bytes("1"), null);
+    b.feed.live("nobody's", arrival(1, "1"), true);
     expect(b.counters.publicationsRejected).toBe(0);
     b.begin().finish(read("E", 5, []));
     expect(b.counters.publicationsRejected).toBe(1);
@@ -505,7 +521,7 @@ describe("the feed against a naive twin", () => {
           const twin = new Twin(size);
           const recorder = new Recorder();
           const counters = newBrokerCounters();
-          const feed = new TopicFeed(topicOf(delivery), recorder, counters, limits);
+          const feed = new TopicFeed(topicOf(delivery), recorder, recorder.receiver("t"), counters, limits);
           let running: { request: ReadRequest; result: LogRead | null } | null = null;
           let rawCount = 0;
           const begin = (): void => {
@@ -520,7 +536,7 @@ describe("the feed against a naive twin", () => {
           for (const each of steps) {
             if (each === "publish") {
               const { seq, data } = twin.publish();
-              feed.live(String(twin.epoch), seq, data, null);
+              feed.live(String(twin.epoch), arrival(seq, text(data ?? bytes(""))), data !== null);
             } else if (each === "publishLost") twin.publish();
             else if (each === "beginRead") {
               begin();
@@ -537,7 +553,7 @@ describe("the feed against a naive twin", () => {
             else if (each === "loseLog") twin.lose();
             else if (each === "raw") {
               rawCount++;
-              feed.live(null, 0, bytes("raw"), null);
+              feed.live(null, arrival(0, "raw"), true);
             }
           }
           // In the end the wire is repaired: one more message, and all reads that are wanted.

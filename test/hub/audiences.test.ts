@@ -214,6 +214,7 @@ describe("a set of one's own", () => {
     expect(audience.pending.map(({ order }) => order)).toEqual([2, 3]);
     // A newer value still finds the place of the one it replaces.
     append(logs[1]!, 5);
+    audience.countConflated();
     expect(audience.conflated).toBe(1);
     expect(audience.pending.map(({ order }) => order)).toEqual([5, 3]);
     expect(logs[0]!.audiences).toEqual([]);
