@@ -1,7 +1,7 @@
 /**
  * Things by the name of their channel, found by the bytes of a message without making a string of them. All names lie
  * in one block of memory and all links in another, so that a search in thousands of them stays within the processor's
- * caches; that is most of what it costs (docs/benchmarks/README.md, P7).
+ * caches; that is most of what it costs (docs/adr/0007-from-redis-to-the-hub.md).
  */
 import { Buffer } from "node:buffer";
 
