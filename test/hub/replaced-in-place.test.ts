@@ -53,7 +53,7 @@ describe("a value in the place of the one that waits", () => {
     world.publish("quote.A");
     // Two writes, and a pause.
     world.hub.turn(world.nowMs, 0.02);
-    expect(clients.map(({ sink }) => sink.writes).toSorted()).toEqual([0, 0, 0, 1, 1]);
+    expect(clients.filter(({ sink }) => sink.writes > 0)).toHaveLength(2);
     world.publish("quote.A");
     world.publish("quote.A");
     world.go();
