@@ -16,6 +16,7 @@ export interface Extent {
   readonly end: number;
 }
 
+const space = 0x20;
 const quote = 0x22;
 const backslash = 0x5c;
 const comma = 0x2c;
@@ -105,38 +106,40 @@ function skipValue(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   let depth = 0;
   for (;;) {
-    at = skipSpace(bytes, at, end);
+    if (at < end && (bytes[at] as number) <= space) at = skipSpace(bytes, at, end);
     if (at >= end) return -1;
     const byte = bytes[at];
-    let isOpened = false;
     if (byte === openBrace || byte === openBracket) {
       // Even an empty container counts as a level: the limit does not depend on what it holds.
       if (depth === jsonDepthMax) return -1;
       const closer = byte === openBrace ? closeBrace : closeBracket;
-      at = skipSpace(bytes, at + 1, end);
+      at += 1;
+      if (at < end && (bytes[at] as number) <= space) at = skipSpace(bytes, at, end);
       if (at >= end) return -1;
-      if (bytes[at] === closer) at += 1;
-      else {
+      if (bytes[at] !== closer) {
         closers[depth] = closer;
         depth += 1;
-        isOpened = true;
+        if (closer === closeBrace) {
+          at = skipName(bytes, at, end);
+          if (at === -1) return -1;
+        }
+        continue;
       }
+      at += 1;
     } else {
       at = byte === quote ? skipString(bytes, at + 1, end) : skipScalar(bytes, at, end);
       if (at === -1) return -1;
     }
-    if (!isOpened) {
-      // A value has ended: close what it closes, or go on to the next one.
-      for (;;) {
-        if (depth === 0) return at;
-        at = skipSpace(bytes, at, end);
-        if (at >= end) return -1;
-        const next = bytes[at];
-        at += 1;
-        if (next === comma) break;
-        if (next !== closers[depth - 1]) return -1;
-        depth -= 1;
-      }
+    // A value has ended: close what it closes, or go on to the next one.
+    for (;;) {
+      if (depth === 0) return at;
+      if (at < end && (bytes[at] as number) <= space) at = skipSpace(bytes, at, end);
+      if (at >= end) return -1;
+      const next = bytes[at];
+      at += 1;
+      if (next === comma) break;
+      if (next !== closers[depth - 1]) return -1;
+      depth -= 1;
     }
     if (closers[depth - 1] === closeBrace) {
       at = skipName(bytes, at, end);
@@ -154,35 +157,38 @@ function skipSpace(bytes: Uint8Array, at: number, end: number): number {
 
 /** Past a member's name and its colon, behind whitespace; -1 when there is none. */
 function skipName(bytes: Uint8Array, start: number, end: number): number {
-  const at = skipSpace(bytes, start, end);
+  let at = start;
+  if (at < end && (bytes[at] as number) <= space) at = skipSpace(bytes, at, end);
   if (at >= end || bytes[at] !== quote) return -1;
-  const nameEnd = skipString(bytes, at + 1, end);
-  return nameEnd === -1 ? -1 : skipColon(bytes, nameEnd, end);
+  at = skipString(bytes, at + 1, end);
+  if (at === -1) return -1;
+  if (at < end && (bytes[at] as number) <= space) at = skipSpace(bytes, at, end);
+  return at < end && bytes[at] === colon ? at + 1 : -1;
 }
 
 function skipColon(bytes: Uint8Array, start: number, end: number): number {
-  const at = skipSpace(bytes, start, end);
+  const at = start < end && (bytes[start] as number) <= space ? skipSpace(bytes, start, end) : start;
   return at < end && bytes[at] === colon ? at + 1 : -1;
 }
 
 /** Past the string whose first byte behind the quotation mark is at `start`; -1 when it is none (RFC 8259 §7). */
 function skipString(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
-  while (at < end) {
+  for (;;) {
+    while (at < end && isPlain[bytes[at] as number] === 1) at += 1;
+    if (at >= end) return -1;
     // Within bounds: `at < end`.
     const byte = bytes[at] as number;
-    if (isPlain[byte] === 1) at += 1;
-    else if (byte === quote) return at + 1;
-    else if (byte === backslash) {
+    if (byte === quote) return at + 1;
+    if (byte === backslash) {
       at = skipEscape(bytes, at + 1, end);
       if (at === -1) return -1;
-    } else if (byte < 0x20) return -1;
+    } else if (byte < space) return -1;
     else {
       sawBeyondAscii = true;
       at += 1;
     }
   }
-  return -1;
 }
 
 /** Past what stands behind a backslash. */
@@ -219,31 +225,28 @@ function skipLetters(bytes: Uint8Array, at: number, end: number, literal: Uint8A
 
 /** Past a number of any size and precision (RFC 8259 §6); -1 when it is none. */
 function skipNumber(bytes: Uint8Array, start: number, end: number): number {
-  let at = start;
-  if (bytes[at] === minus) at += 1;
+  let at = bytes[start] === minus ? start + 1 : start;
+  let digitsStart = at;
   if (at < end && bytes[at] === zero) at += 1;
   else {
-    at = skipDigits(bytes, at, end);
-    if (at === -1) return -1;
+    while (at < end && isDigit[bytes[at] as number] === 1) at += 1;
+    if (at === digitsStart) return -1;
   }
   if (at < end && bytes[at] === dot) {
-    at = skipDigits(bytes, at + 1, end);
-    if (at === -1) return -1;
+    digitsStart = at + 1;
+    at = digitsStart;
+    while (at < end && isDigit[bytes[at] as number] === 1) at += 1;
+    if (at === digitsStart) return -1;
   }
   // Upper and lower case differ in this bit.
   if (at < end && ((bytes[at] as number) | 0x20) === letterE) {
     at += 1;
     if (at < end && (bytes[at] === plus || bytes[at] === minus)) at += 1;
-    return skipDigits(bytes, at, end);
+    digitsStart = at;
+    while (at < end && isDigit[bytes[at] as number] === 1) at += 1;
+    if (at === digitsStart) return -1;
   }
   return at;
-}
-
-/** Past the digits; -1 when there is none. */
-function skipDigits(bytes: Uint8Array, start: number, end: number): number {
-  let at = start;
-  while (at < end && isDigit[bytes[at] as number] === 1) at += 1;
-  return at === start ? -1 : at;
 }
 
 /** A table of bytes. */
