@@ -13,9 +13,11 @@ if (cluster.isPrimary) {
     for (const worker of workers) worker.send("stop");
   });
 } else {
+  // Listened to from the beginning: a test that gave up waiting says stop before the door is open.
+  const stopped = new Promise((resolve) => process.once("message", resolve));
   const door = await openDoor({ unixSocket: path });
   process.send?.(door.addresses.join(" "));
-  process.on("message", () => {
-    void door.stop().then(() => process.disconnect());
-  });
+  await stopped;
+  await door.stop();
+  process.disconnect();
 }
