@@ -124,6 +124,9 @@ export class Subscription {
   #takePublication(text: string, members: ReadonlyMap<string, string>): void {
     const topic = stringOf(members.get("topic"));
     const seq = Number(members.get("seq") ?? 0);
+    const next = members.get("epoch");
+    // After a failover the log goes on in a new epoch, which this publication names.
+    if (next !== undefined) this.#epochs.set(topic, stringOf(next));
     const epoch = this.#epochs.get(topic);
     if (seq > 0 && epoch !== undefined) this.#positions.set(topic, { epoch, seq });
     this.#emit(text);

@@ -126,6 +126,24 @@ describe("subscribe", () => {
     expect(lines).toEqual(['{"topic":"a","seq":18,"data":2}']);
   });
 
+  it("follows its topic into a new epoch, and comes back with a position of it", async () => {
+    const { url, commands } = await scene(
+      (peer) => {
+        peer.send(reply('"a":{"epoch":"7","seq":1}'));
+        peer.send('{"topic":"a","epoch":"8","seq":2,"data":2}');
+        peer.send('{"topic":"a","seq":3,"data":3}');
+        peer.terminate();
+      },
+      (peer) => {
+        peer.send(reply('"a":{"epoch":"8","seq":3,"recovered":true,"messages":[]}'));
+        peer.send('{"topic":"a","seq":4,"data":4}');
+      },
+    );
+    const { lines, until } = subscribe(url, { current: false });
+    await until(() => lines.length === 3);
+    expect(commands[1]).toMatchObject({ params: { since: { a: { epoch: "8", seq: 3 } } } });
+  });
+
   it("comes back with its position and prints what it missed", async () => {
     const { url, commands } = await scene(
       (peer) => {
