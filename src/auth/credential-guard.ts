@@ -37,10 +37,23 @@ export class CredentialGuard {
   }
 }
 
+/**
+ * Tokens of one address that are verified at once; the others wait. Verifying takes a while, and whoever sends a
+ * thousand tokens in one packet would otherwise have all of them verified before the first is known to be bad.
+ */
+const verifiedAtOnceMax = 16;
+
+interface Turns {
+  running: number;
+  readonly waiting: (() => void)[];
+}
+
 /** The authenticator of a worker behind its guard. */
 export class GuardedAuthenticator {
   readonly #authenticator: Authenticator;
   readonly #guard: CredentialGuard;
+  /** By address; those alone that have something to verify. */
+  readonly #turns = new Map<string, Turns>();
 
   constructor(authenticator: Authenticator, guard: CredentialGuard) {
     this.#authenticator = authenticator;
@@ -55,11 +68,28 @@ export class GuardedAuthenticator {
   /** As Authenticator.verify. @throws RequestError also `rate_limited` */
   async verify(token: string, address: string): Promise<Identity> {
     this.#guard.check(address);
+    if (address === "") return this.#authenticator.verify(token);
+    const turns = this.#turns.get(address) ?? { running: 0, waiting: [] };
+    this.#turns.set(address, turns);
+    if (turns.running < verifiedAtOnceMax) turns.running += 1;
+    else await new Promise<void>((resolve) => turns.waiting.push(resolve));
     try {
+      // What was verified meanwhile may have been bad.
+      this.#guard.check(address);
       return await this.#authenticator.verify(token);
     } catch (error) {
       if (error instanceof RequestError && error.code === "unauthorized") this.#guard.failed(address);
       throw error;
+    } finally {
+      this.#next(address, turns);
     }
+  }
+
+  /** Hands the turn that is over to the next. */
+  #next(address: string, turns: Turns): void {
+    const next = turns.waiting.shift();
+    if (next !== undefined) return next();
+    turns.running -= 1;
+    if (turns.running === 0) this.#turns.delete(address);
   }
 }

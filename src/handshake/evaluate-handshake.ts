@@ -36,7 +36,12 @@ const singletons: ReadonlySet<string> = new Set([
   "sec-websocket-version",
 ]);
 
-const hostPattern = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-_~!$&'()*+,;=%]+)(?::\d{0,5})?$/;
+/**
+ * RFC 3986 §3.2.2 without the comma, which a reg-name may have and no name of a host has: two Host lines that somebody
+ * joined look so.
+ */
+const hostPattern = /^(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9.\-_~!$&'()*+;=]|%[0-9A-Fa-f]{2})+)(?::(\d{0,5}))?$/;
+const portMax = 65_535;
 const absoluteFormPattern = /^https?:\/\/([^/?]*)(\/.*)?$/i;
 const originFormPattern = /^\/[\u0021-\u007e]*$/;
 // RFC 6455 §4.1: 16 bytes in base64. The last character may carry bits beyond the 16th byte: the RFC's own example
@@ -90,7 +95,7 @@ export function isRefusal(outcome: object): outcome is Refusal {
 function evaluateHeaders(target: string, headers: ReadonlyMap<string, string>): Handshake | Refusal {
   const host = headers.get("host");
   // RFC 9112 §3.2: 400 for a request "that lacks a Host header field", or has an invalid one.
-  if (host === undefined || !hostPattern.test(host)) {
+  if (host === undefined || !isHost(host)) {
     return refuse(400, "bad_host", "Host must be one host name or address with an optional port");
   }
   const resource = readTarget(target, host);
@@ -149,6 +154,11 @@ function collectHeaders(rawHeaders: readonly string[]): Map<string, string> | nu
 function hasBody(headers: ReadonlyMap<string, string>): boolean {
   const contentLength = headers.get("content-length");
   return headers.has("transfer-encoding") || (contentLength !== undefined && !/^0+$/.test(contentLength));
+}
+
+function isHost(host: string): boolean {
+  const match = hostPattern.exec(host);
+  return match !== null && Number(match[1] ?? 0) <= portMax;
 }
 
 /** Path and query of a request target; null when it is neither origin-form nor our own absolute-form. */

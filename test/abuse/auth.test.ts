@@ -1,12 +1,13 @@
 /** Rows AU1 to AU9 of docs/ABUSE.md: tokens. */
 import { createHmac, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server as HttpServer } from "node:http";
+import { Agent, createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
+import { RawPeer } from "../connection/raw-peer.ts";
 import { get } from "../e2e/http.ts";
 import { Peer } from "../e2e/peer.ts";
 import { Server } from "../e2e/server.ts";
@@ -229,6 +230,63 @@ describe("AU6 while it is connected", () => {
     },
   );
 
+  it(
+    "AU6 many tokens that expire at once: 4502 on /ws and /raw, none before exp, all within 10 s, spread over time",
+    { timeout: 60_000 },
+    async () => {
+      const expSec = nowSec() + 3;
+      const token = rs256({ ...good(), exp: expSec });
+      sent.push(token);
+      const peers = await Promise.all(
+        Array.from({ length: 40 }, (_, index) =>
+          index % 2 === 0
+            ? Peer.native(abused.server.ws, `?token=${token}`)
+            : Peer.open(`${abused.server.ws}/raw/quote.AU6?token=${token}`),
+        ),
+      );
+      const ends = await Promise.all(
+        peers.map(async (peer) => {
+          const { code } = await peer.ended;
+          return { code, lateMs: Date.now() - expSec * 1000 };
+        }),
+      );
+      expect(new Set(ends.map(({ code }) => code))).toEqual(new Set([4502]));
+      const late = ends.map(({ lateMs }) => lateMs).toSorted((a, b) => a - b);
+      expect(late[0]).toBeGreaterThanOrEqual(0);
+      // The tolerance for the issuer's clock does not add to it: the row's 5 s, and 2 for a busy machine.
+      expect(late.at(-1)).toBeLessThan(7000);
+      // Uniform over 4.5 s: that all of 40 fall into one second is one chance in 10^25.
+      expect((late.at(-1) ?? 0) - (late[0] ?? 0), "spread").toBeGreaterThan(1000);
+    },
+  );
+
+  it(
+    "AU6 a key file is changed, and the workers are replaced (SIGHUP): its old key is refused, the new one taken",
+    { timeout: 60_000 },
+    async () => {
+      const file = join(folder, "rotated.pem");
+      writeFileSync(file, oldPair.publicKey.export({ type: "spki", format: "pem" }));
+      await using server = await Server.start({
+        sets: { workers: 1, "auth.jwt": { algorithms: ["RS256"], publicKeyFile: file } },
+      });
+      const byOld = rs256(good(), { alg: "RS256" }, oldPair.privateKey);
+      const byNew = rs256(good(), { alg: "RS256" }, pair.privateKey);
+      expect([await codeWith(byOld, server), await codeWith(byNew, server)]).toEqual(["open", 4500]);
+      writeFileSync(file, pem);
+      expect(
+        [await codeWith(byOld, server), await codeWith(byNew, server)],
+        "as long as nobody said so",
+      ).toEqual(["open", 4500]);
+      const before = server.workerPids();
+      server.process.signal("SIGHUP");
+      await until("a new worker alone", () => {
+        const pids = server.workerPids();
+        return pids.length === 1 && !before.includes(pids[0] ?? 0);
+      });
+      expect([await codeWith(byOld, server), await codeWith(byNew, server)]).toEqual([4500, "open"]);
+    },
+  );
+
   it("AU6 the old key is taken for as long as it is configured", async () => {
     expect(await codeWith(rs256(good(), { alg: "RS256" }, oldPair.privateKey))).toBe("open");
     expect(await codeWith(rs256(good(), { alg: "RS256" }, strangerPair.privateKey))).toBe(4500);
@@ -271,6 +329,46 @@ it("AU8 bad tokens without end: little time, few lines in the log", { timeout: 6
   const lines = abused.server.process.stdout.split("\n").length - logBefore;
   expect(lines).toBeLessThanOrEqual(10 * Math.ceil(seconds) + 10);
 });
+
+it(
+  "AU8 a thousand bad tokens in one packet: a hundred are looked at, then 429; others are served, nothing is logged",
+  { timeout: 60_000 },
+  async () => {
+    await using server = await Server.start({
+      sets: { workers: 1, "auth.jwt": { algorithms: ["RS256"], publicKeyFile: join(folder, "key.pem") } },
+    });
+    const bad = rs256(good(), { alg: "RS256" }, strangerPair.privateKey);
+    sent.push(bad);
+    const linesBefore = server.process.stdout.split("\n").length;
+    const startMs = performance.now();
+    const peer = await RawPeer.connect(server.http);
+    const ask = `GET /api/topics/quote.A HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${bad}\r\n\r\n`;
+    peer.send(ask.repeat(1000));
+    const statusesOf = (): string[] => peer.text.match(/HTTP\/1\.1 \d{3}/gu) ?? [];
+    await peer.until(() => statusesOf().length === 1000, 40_000);
+    const seconds = (performance.now() - startMs) / 1000;
+    const looked = statusesOf().filter((status) => status.endsWith("401")).length;
+    expect(new Set(statusesOf())).toEqual(new Set(["HTTP/1.1 401", "HTTP/1.1 429"]));
+    // A burst, a second's worth each second, and what was under way.
+    expect(looked).toBeLessThanOrEqual(100 * (seconds + 1) + 16);
+    expect(peer.text.match(/^retry-after: 1$/gimu)).toHaveLength(1000 - looked);
+    peer.socket.destroy();
+    // Another address, and nobody's token is another's fault.
+    const elsewhere = new Agent({ localAddress: "127.0.0.2" });
+    const other = await get(`${server.http}/api/topics/quote.A`, {
+      agent: elsewhere,
+      headers: { authorization: `Bearer ${rs256(good())}` },
+    });
+    elsewhere.destroy();
+    expect(other.status).toBe(200);
+    expect(server.process.stdout.split("\n").length - linesBefore).toBeLessThanOrEqual(seconds + 1);
+    await until("it to be counted", async () => {
+      const metrics = await server.metrics();
+      const limit = { limit: "badCredentialsPerAddressPerSecMax" };
+      return metrics.sum("tapecast_limits_reached_total", limit) >= 1000 - looked;
+    });
+  },
+);
 
 describe("AU9 the address of the keys", () => {
   let keys: HttpServer;

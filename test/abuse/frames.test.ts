@@ -1,14 +1,16 @@
 /** Rows FR1 to FR25 of docs/ABUSE.md: frames. */
+import { constants, deflateRawSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import { opcode } from "../../src/codec/opcode.ts";
 import { RawPeer } from "../connection/raw-peer.ts";
+import { run } from "../e2e/run.ts";
 import { delay } from "../e2e/until.ts";
 import { mutate, piecesOf, randomCuts } from "../fuzz/mutate.ts";
 import { Random } from "../fuzz/random.ts";
 import { AbusedServer } from "./abused-server.ts";
-import { closeCodeAfter, closeCodeOf, frame, scale, text } from "./raw.ts";
+import { closeCodeAfter, closeCodeOf, frame, scale, text, upgrade } from "./raw.ts";
 
 let abused: AbusedServer;
 /** Soon tired of peers that do not go on. */
@@ -103,7 +105,8 @@ describe("FR6 one byte over the limit, claimed and never sent", () => {
         1009,
       );
     }
-    expect(abused.residentBytes() - before).toBeLessThan(8 * limit);
+    // 20 reserved ones would be more; 8 MB are for code that is needed for the first time.
+    expect(abused.residentBytes() - before).toBeLessThan(8 * limit + 8 * 2 ** 20);
   });
 });
 
@@ -342,34 +345,58 @@ describe("FR21 pongs", () => {
   });
 });
 
-it("FR22 mutated streams at random cuts: nobody falls", { timeout: 120_000 }, async () => {
-  const seed = Number(process.env["ABUSE_SEED"] ?? Date.now() % 2 ** 31);
-  const count = 400 * scale;
-  console.info(`FR22: ABUSE_SEED=${seed}, ${count} streams`);
-  const stream = Buffer.concat([
-    text('{"id":1,"method":"subscribe","params":{"topics":["quote.FUZZ","chat.fuzz"]}}'),
-    text('{"id":2,"method":"pub', false),
-    frame(final | opcode.ping, "p"),
-    frame(final, 'lish","params":{"topic":"chat.fuzz","data":"哈"}}'),
-    frame(final | opcode.close, Buffer.from("03e8", "hex")),
-  ]);
-  for (let first = 0; first < count; first += 20) {
-    await Promise.all(
-      Array.from({ length: 20 }, async (_, index) => {
-        const random = new Random(seed, first + index);
-        const bytes = mutate(random, stream);
-        const peer = await RawPeer.upgrade(abused.where, random.chance(50) ? "/ws" : "/echo");
-        for (const piece of piecesOf(bytes, randomCuts(random, bytes.length))) {
-          peer.send(piece);
-          if (random.chance(30)) await new Promise((resolve) => setImmediate(resolve));
-        }
-        peer.socket.end();
-        await peer.until(() => peer.isEnded || peer.isClosed);
-        peer.socket.destroy();
-      }),
-    );
-  }
-});
+it(
+  "FR22 mutated streams at random cuts, compressed ones too: nobody falls",
+  { timeout: 120_000 },
+  async () => {
+    const seed = Number(process.env["ABUSE_SEED"] ?? Date.now() % 2 ** 31);
+    const count = 1000 * scale;
+    console.info(`FR22: ABUSE_SEED=${seed}, ${count} streams`);
+    const compressed = deflateRawSync('"' + "a".repeat(300) + '"', { finishFlush: constants.Z_SYNC_FLUSH });
+    const stream = Buffer.concat([
+      text('{"id":1,"method":"subscribe","params":{"topics":["quote.FUZZ","chat.fuzz"]}}'),
+      text('{"id":2,"method":"pub', false),
+      frame(final | opcode.ping, "p"),
+      frame(final, 'lish","params":{"topic":"chat.fuzz","data":"哈"}}'),
+      frame(final | 0x40 | opcode.text, compressed.subarray(0, -4)),
+      frame(final | opcode.close, Buffer.from("03e8", "hex")),
+    ]);
+    const targets = ["/ws", "/echo", "/echo?trace=1", "/raw/quote.FUZZ", "/ws?batch=1&topics=chat.fuzz"];
+    for (let first = 0; first < count; first += 20) {
+      await Promise.all(
+        Array.from({ length: 20 }, async (_, index) => {
+          const random = new Random(seed, first + index);
+          const bytes = mutate(random, stream);
+          const offers: Record<string, string> = {};
+          if (random.chance(50)) offers["Sec-WebSocket-Extensions"] = "permessage-deflate";
+          const peer = await upgrade(abused.where, targets[random.int(targets.length)] ?? "/ws", offers);
+          for (const piece of piecesOf(bytes, randomCuts(random, bytes.length))) {
+            peer.send(piece);
+            if (random.chance(30)) await new Promise((resolve) => setImmediate(resolve));
+          }
+          peer.socket.end();
+          await peer.until(() => peer.isEnded || peer.isClosed, 10_000);
+          peer.socket.destroy();
+        }),
+      );
+    }
+  },
+);
+
+it(
+  "FR22 a million of them without sockets: nothing thrown, none over 50 ms",
+  { timeout: 600_000 },
+  async () => {
+    const seed = process.env["ABUSE_SEED"] ?? String(Date.now() % 2 ** 31);
+    console.info(`FR22: ABUSE_SEED=${seed}, 1,000,000 streams without sockets`);
+    // A process of its own: the neighbours' feed goes on in this one.
+    const fuzz = ["--import", "tsx", "test/fuzz/main.ts", "--target", "frames", "--seed", seed];
+    const args = [...fuzz, "--iterations", "1000000", "--seconds", "3600"];
+    const end = await run(process.execPath, args, { withinMs: 590_000 });
+    expect(end).toMatchObject({ code: 0, stderr: "" });
+    expect(end.stdout).toMatch(/^frames +1000000 inputs/mu);
+  },
+);
 
 describe("FR23 masks and sizes", () => {
   it.each([0, 0x01020304, 0xff00ff00, 0x000000ff])(

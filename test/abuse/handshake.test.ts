@@ -2,7 +2,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { RawPeer } from "../connection/raw-peer.ts";
-import { Peer } from "../e2e/peer.ts";
 import { Server } from "../e2e/server.ts";
 import { delay } from "../e2e/until.ts";
 import { AbusedServer } from "./abused-server.ts";
@@ -310,7 +309,40 @@ describe("HS17 slow and silent", () => {
   });
 
   it(
-    "HS17 upgraded, where a token is needed, and never one sent: 4500 within 10 s",
+    "HS17 with the limits as they come: a byte a second, nothing, a slow second request: all over within 15 s",
+    { timeout: 60_000 },
+    async () => {
+      await using server = await Server.start();
+      const open = async (first: string): Promise<RawPeer[]> => {
+        const peers = await Promise.all(Array.from({ length: 20 }, () => RawPeer.connect(server.http)));
+        for (const peer of peers) peer.send(first);
+        return peers;
+      };
+      const startMs = performance.now();
+      const silent = await open("");
+      const slow = await open(handshake({}).slice(0, 20));
+      // node:http has them from their first request on; a probe is answered, and what follows is late.
+      const second = await open("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+      for (const peer of second) {
+        await peer.until(() => peer.text.endsWith('{"status":"ok"}'), 10_000);
+        peer.received = Buffer.alloc(0);
+        peer.send("GET /ws HTTP/1.1\r\n");
+      }
+      const dribble = setInterval(() => {
+        for (const peer of [...slow, ...second]) if (!peer.isEnded) peer.send("X");
+      }, 1000);
+      for (const peer of [...silent, ...slow, ...second])
+        await peer.until(() => peer.isEnded || peer.isClosed, 20_000);
+      clearInterval(dribble);
+      expect(performance.now() - startMs).toBeLessThan(15_000);
+      for (const peer of [...slow, ...second]) expect(peer.text).toMatch(/^HTTP\/1\.1 408 /u);
+      expect(silent.map((peer) => peer.text)).toEqual(silent.map(() => ""));
+      for (const peer of [...silent, ...slow, ...second]) peer.socket.destroy();
+    },
+  );
+
+  it(
+    "HS17 upgraded, where a token is needed, and never a good one sent, whatever else is: 4500 after 10 s",
     { timeout: 60_000 },
     async () => {
       await using strict = await Server.start({
@@ -320,10 +352,43 @@ describe("HS17 slow and silent", () => {
           "auth.jwt": { algorithms: ["HS256"], secret: "a secret of more than thirty-two bytes" },
         },
       });
+      const resident = async (): Promise<number> =>
+        (await strict.metrics()).sum("tapecast_heap_used_bytes") +
+        (await strict.metrics()).sum("tapecast_external_memory_bytes");
+      await delay(1200);
+      const before = await resident();
       const startMs = performance.now();
-      const peer = await Peer.native(strict.ws);
-      expect(await peer.ended).toMatchObject({ code: 4500 });
-      expect(performance.now() - startMs).toBeLessThan(13_000);
+      const chatter = [
+        null,
+        () => frame(0x89, "x"),
+        () => text('{"id":1,"method":"ping"}'),
+        () => text('{"id":1,"method":"token","params":{"token":"a.b.c"}}'),
+        () => text('{"id":1,"method":"subscribe","params":{"topics":["quote.A"]}}'),
+      ];
+      const peers = await Promise.all(
+        Array.from({ length: 100 }, async (_, index) => {
+          return {
+            peer: await RawPeer.upgrade(strict.http, "/ws"),
+            says: chatter[index % chatter.length] ?? null,
+          };
+        }),
+      );
+      const talking = setInterval(() => {
+        for (const { peer, says } of peers) if (says !== null && !peer.isEnded) peer.send(says());
+      }, 500);
+      await delay(4000);
+      // Garbage lies about as well: what is kept for each is far below.
+      expect(((await resident()) - before) / peers.length).toBeLessThan(2 * 65_536);
+      for (const { peer } of peers)
+        await peer.until(() => peer.events.some(({ kind }) => kind === "close"), 20_000);
+      const tookMs = performance.now() - startMs;
+      clearInterval(talking);
+      for (const { peer } of peers) {
+        expect(peer.events.at(-1)).toMatchObject({ kind: "close", code: 4500 });
+        peer.socket.destroy();
+      }
+      expect(tookMs).toBeGreaterThan(9000);
+      expect(tookMs).toBeLessThan(12_000);
     },
   );
 });
@@ -349,6 +414,60 @@ describe("HS18 handshakes without end", () => {
     expect((performance.now() - startMs) / 10).toBeLessThan(1000);
   });
 });
+
+it(
+  "HS18 a flood with tokens from one address: no token of a refused handshake is looked at, and others get in meanwhile",
+  { timeout: 60_000 },
+  async () => {
+    const perSec = 20;
+    await using limited = await Server.start({
+      sets: {
+        "limits.handshakesPerAddressPerSecMax": perSec,
+        "auth.required": true,
+        "auth.jwt": { algorithms: ["HS256"], secret: "a secret of more than thirty-two bytes" },
+      },
+    });
+    const over = new AbortController();
+    const statuses = new Map<number, number>();
+    const startMs = performance.now();
+    const flood = Promise.all(
+      Array.from({ length: 40 }, async () => {
+        while (!over.signal.aborted) {
+          const { status } = await answerTo(limited.http, handshake({}, "GET /ws?token=a.b.c HTTP/1.1"), 50);
+          statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        }
+      }),
+    );
+    const tookMs: number[] = [];
+    // From as many addresses as it takes to stay below the limit of each.
+    for (let count = 0; count < 100; count++) {
+      const where = { host: "127.0.0.1", port: limited.port, localAddress: `127.0.0.${2 + (count % 20)}` };
+      const beganMs = performance.now();
+      (await RawPeer.upgrade(where)).socket.destroy();
+      tookMs.push(performance.now() - beganMs);
+      await delay(20);
+    }
+    over.abort();
+    await flood;
+    const seconds = (performance.now() - startMs) / 1000 + 1;
+    const accepted = statuses.get(101) ?? 0;
+    expect(new Set(statuses.keys())).toEqual(new Set([101, 429]));
+    // On two workers, each with a burst of a second's worth.
+    expect(accepted).toBeLessThanOrEqual(2 * perSec * (seconds + 1));
+    expect(statuses.get(429) ?? 0).toBeGreaterThan(accepted);
+    await delay(1200);
+    const { closed, refused } = await (async () => {
+      const metrics = await limited.metrics();
+      return {
+        closed: metrics.sum("tapecast_connections_closed_total", { reason: "unauthorized" }),
+        refused: metrics.sum("tapecast_handshakes_refused_total", { reason: "handshake_rate_per_address" }),
+      };
+    })();
+    expect(closed, "bad tokens that were looked at").toBeLessThanOrEqual(accepted);
+    expect(refused).toBe(statuses.get(429));
+    expect(tookMs.toSorted((a, b) => a - b).at(-2), "the others' 99th percentile").toBeLessThan(1000);
+  },
+);
 
 describe("HS19 what is reflected", () => {
   const evil = "%0d%0aSet-Cookie:%20a=b";

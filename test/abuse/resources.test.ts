@@ -2,11 +2,14 @@
  * Rows RS1 to RS9 of docs/ABUSE.md: what a peer can use up. Sized for a build that many share; ABUSE_SCALE=10 makes
  * the crowds ten times as large.
  */
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { RawPeer } from "../connection/raw-peer.ts";
+import { selfSigned } from "../setup/certificate.ts";
 import { redisUrl, uniquePrefix } from "../setup/redis-url.ts";
 import { onBothWorkers } from "../e2e/both-workers.ts";
 import { get, publish, publishLines } from "../e2e/http.ts";
@@ -58,6 +61,12 @@ function files(): number[] {
   return abused.server.workerPids().map((pid) => readdirSync(`/proc/${pid}/fd`).length);
 }
 
+/** Channels of topics of RS5 that somebody is subscribed to. */
+async function rs5Channels(): Promise<number> {
+  const said = await redisCli(redisUrl(), "pubsub", "channels", `${prefix}*.rs5*`);
+  return said.split("\n").filter((line) => line !== "").length;
+}
+
 function slowClosed(server: Server): Promise<number> {
   return server
     .metrics()
@@ -86,6 +95,72 @@ it(
     peer?.socket.destroy();
   },
 );
+
+describe("RS1 at every endpoint and over TLS", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tapecast-rs1-"));
+  const megabytes = "x".repeat(60_000);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it.each([
+    { row: "/ws", target: "/ws?topics=trade.RS1B", isTls: false },
+    { row: "/raw", target: "/raw/trade.RS1B", isTls: false },
+    { row: "/ws?batch=1 over TLS", target: "/ws?batch=1&topics=trade.RS1B", isTls: true },
+    { row: "/raw over TLS", target: "/raw/trade.RS1B", isTls: true },
+  ])(
+    "RS1 $row: ended within 10 s of the last byte taken, and never more pending than its limit",
+    { timeout: 60_000 },
+    async ({ target, isTls }) => {
+      const files = { cert: join(folder, "cert.pem"), key: join(folder, "key.pem") };
+      const { cert, key } = selfSigned();
+      writeFileSync(files.cert, cert);
+      writeFileSync(files.key, key);
+      await using server = await Server.start({ sets: isTls ? { "listen.tls": files } : {} });
+      const frozen = await RawPeer.upgrade(server.http, target);
+      if (target.startsWith("/ws")) await frozen.until(() => frozen.events.length === 2);
+      frozen.socket.pause();
+      const lagging = async (): Promise<boolean> => {
+        await publishLines(
+          server.http,
+          Array.from({ length: 5 }, () => `{"topic":"trade.RS1B","data":"${megabytes}"}`),
+        );
+        return (await server.metrics()).sum("tapecast_lagging_readers") === 1;
+      };
+      await until("the kernel to take no more", lagging, 30_000);
+      const startMs = performance.now();
+      expect((await server.metrics()).sum("tapecast_pending_bytes")).toBeLessThanOrEqual(1.2 * megabyte);
+      await until("it to be closed", async () => (await slowClosed(server)) === 1, 20_000);
+      // 10 s after the last byte was taken, which was before; figures come once a second.
+      expect(performance.now() - startMs).toBeLessThan(13_000);
+      await until("nothing to be left", async () => {
+        const metrics = await server.metrics();
+        return metrics.sum("tapecast_pending_bytes") + metrics.sum("tapecast_connections_open") === 0;
+      });
+      frozen.socket.destroy();
+    },
+  );
+
+  it(
+    "RS1 an answer of HTTP that nobody reads: its connection ends as well",
+    { timeout: 60_000 },
+    async () => {
+      await using server = await Server.start({ sets: { "limits.pendingAgeMsMax": 1000 } });
+      const lines = Array.from({ length: 200 }, () => `{"topic":"trade.RS1C","data":"${megabytes}"}`);
+      expect((await publishLines(server.http, lines)).status).toBe(200);
+      const frozen = await Promise.all(Array.from({ length: 5 }, () => RawPeer.connect(server.http)));
+      for (const peer of frozen) {
+        peer.socket.pause();
+        peer.send("GET /api/topics/trade.RS1C/history?limit=200 HTTP/1.1\r\nHost: a\r\n\r\n");
+      }
+      const held = async (): Promise<number> => (await server.metrics()).sum("tapecast_http_answer_bytes");
+      await until("the answers to wait", async () => (await held()) > 5 * 8 * megabyte);
+      await until("them to be given up", async () => (await held()) === 0);
+      expect(
+        (await server.metrics()).sum("tapecast_limits_reached_total", { limit: "pendingAgeMsMax" }),
+      ).toBe(5);
+      for (const peer of frozen) peer.socket.destroy();
+    },
+  );
+});
 
 it("RS2 many such readers at once: the others get everything", { timeout: 120_000 }, async () => {
   const count = 30 * scale;
@@ -142,6 +217,48 @@ it(
 );
 
 it(
+  "RS3 a reader of 1 KB a second on a channel of 50 KB a second holds nothing of the server's, and ends with the newest",
+  { timeout: 60_000 },
+  async () => {
+    await using server = await Server.start();
+    const topics = Array.from({ length: 10 }, (_, index) => `quote.SLOW${index}`);
+    const peer = await RawPeer.upgrade(server.http, `/ws?topics=${topics.join(",")}`);
+    await peer.until(() => peer.events.length === 2);
+    peer.socket.pause();
+    // The kernels' own buffers come first: what is in them is old and nobody can take it back.
+    const filler = topics.map((topic) => `{"topic":"${topic}","data":"${"f".repeat(60_000)}"}`);
+    const isLagging = async (): Promise<boolean> => {
+      await publishLines(server.http, filler);
+      return (await server.metrics()).sum("tapecast_lagging_readers") === 1;
+    };
+    await until("the kernel to take no more", isLagging, 30_000);
+    let read = 0;
+    const slowly = setInterval(() => {
+      const chunk: Buffer | null = peer.socket.read(1024) ?? peer.socket.read();
+      read += chunk?.length ?? 0;
+    }, 1000);
+    for (let round = 1; round <= 50; round++) {
+      const lines = topics.map((topic) => `{"topic":"${topic}","data":"${round} ${"x".repeat(500)}"}`);
+      expect((await publishLines(server.http, lines)).status).toBe(200);
+      await delay(100);
+    }
+    clearInterval(slowly);
+    expect(read).toBeGreaterThan(0);
+    expect((await server.metrics()).sum("tapecast_pending_bytes")).toBeLessThan(megabyte);
+    const resumedMs = performance.now();
+    peer.socket.resume();
+    const isNewest = (topic: string): boolean =>
+      peer.events.some(({ text: said }) => said.includes(`"${topic}"`) && said.includes('"50 x'));
+    await peer.until(() => topics.every(isNewest), 10_000);
+    expect(performance.now() - resumedMs).toBeLessThan(5000);
+    const before = (topic: string): number =>
+      peer.events.filter(({ text: said }) => said.includes(`"${topic}"`) && /"\d+ x/u.test(said)).length;
+    for (const topic of topics) expect(before(topic), "of 50 values").toBeLessThan(50);
+    peer.socket.destroy();
+  },
+);
+
+it(
   "RS4 a peer behind a dead link, which answers nothing: freed after interval and timeout",
   { timeout: 60_000 },
   async () => {
@@ -168,27 +285,72 @@ it(
 );
 
 it(
-  "RS5 connect, subscribe, reset, over and over: files, gauges and Redis subscriptions return",
-  { timeout: 120_000 },
+  "RS4 with the limits as they come, at every endpoint: freed between 25 and 33 s",
+  { timeout: 90_000 },
+  async () => {
+    await using server = await Server.start();
+    const startMs = performance.now();
+    const targets = ["/ws?topics=quote.RS4", "/raw/quote.RS4", "/echo", "/ws?batch=1"];
+    const peers = await Promise.all(targets.map((target) => RawPeer.upgrade(server.http, target)));
+    const openedMs = performance.now() - startMs;
+    for (const peer of peers) peer.socket.pause();
+    const count = async (): Promise<number> =>
+      (await server.metrics()).sum("tapecast_connections_closed_total", { reason: "heartbeat_timeout" });
+    await until("the first to be freed", async () => (await count()) > 0, 60_000);
+    expect(performance.now() - startMs).toBeGreaterThan(33_000 - 200);
+    await until("all to be freed", async () => (await count()) === peers.length);
+    // Figures come once a second; deadlines are a tick late at most.
+    expect(performance.now() - startMs - openedMs).toBeLessThan(33_000 + 3000);
+    const metrics = await server.metrics();
+    expect(metrics.sum("tapecast_subscriptions") + metrics.sum("tapecast_connections_open")).toBe(0);
+    for (const peer of peers) peer.socket.destroy();
+  },
+);
+
+it(
+  "RS5 connect, subscribe, reset, over and over, each on topics of its own: files, gauges, memory and Redis return",
+  { timeout: 240_000 },
   async () => {
     const filesBefore = files();
-    const subscription = text('{"id":1,"method":"subscribe","params":{"topics":["chat.rs5","quote.RS5"]}}');
-    for (let round = 0; round < 40 * scale; round++) {
-      await Promise.all(
-        Array.from({ length: 20 }, async (_, index) => {
-          const peer = await RawPeer.upgrade(abused.where, "/ws", subscription);
-          if (index % 2 === 0) await peer.until(() => peer.events.length > 1);
+    const keptBefore = await abused.keptBytes();
+    const gauges = ["tapecast_broker_topics_open", "tapecast_connections_open", "tapecast_subscriptions"];
+    const metricsBefore = await abused.server.metrics();
+    const gaugesBefore = gauges.map((name) => metricsBefore.sum(name));
+    const count = 3000 * scale;
+    let opened = 0;
+    await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        while (opened < count) {
+          opened += 1;
+          const names = [`chat.rs5-${opened}`, `quote.rs5-${opened % 50}`];
+          const subscription = text(
+            JSON.stringify({ id: 1, method: "subscribe", params: { topics: names } }),
+          );
+          const target = opened % 5 === 0 ? `/raw/${names[0]}` : "/ws";
+          const peer = await RawPeer.upgrade(
+            abused.where,
+            target,
+            target === "/ws" ? subscription : undefined,
+          );
+          // Some wait for the answer, some are gone before.
+          if (index % 2 === 0 && target === "/ws") await peer.until(() => peer.events.length > 1, 10_000);
           peer.socket.resetAndDestroy();
-        }),
-      );
-    }
-    await until("files to be closed", () =>
-      files().every((count, index) => count <= (filesBefore[index] ?? 0) + 2),
+        }
+      }),
     );
-    await until("Redis to be left", async () => {
-      const said = await redisCli(redisUrl(), "pubsub", "numsub", `${prefix}chat.rs5`, `${prefix}quote.RS5`);
-      return /^0$/mu.test(said) && !/^[1-9]\d*$/mu.test(said);
+    await until("files to be closed", () =>
+      files().every((now, index) => now <= (filesBefore[index] ?? 0) + 2),
+    );
+    await until("Redis to be left", async () => (await rs5Channels()) === 0, 60_000);
+    await until("topics and connections to be closed", async () => {
+      const metrics = await abused.server.metrics();
+      return gauges.every((name, index) => metrics.sum(name) <= (gaugesBefore[index] ?? 0));
     });
+    const isBack = async (): Promise<boolean> =>
+      [...(await abused.keptBytes())].every(
+        ([pid, bytes]) => bytes < (keptBefore.get(pid) ?? 0) * 1.05 + 3 * megabyte,
+      );
+    await until("memory to be back", isBack, 60_000);
   },
 );
 
@@ -255,6 +417,58 @@ it(
       async () => (await server.metrics()).sum("tapecast_pending_bytes") === 0,
     );
     expect(await server.stop()).toEqual({ code: 0, signal: null });
+  },
+);
+
+it(
+  "RS8 errors of all kinds without end, logged at debug: each counted, ten lines a second and 1 MB a minute at most",
+  { timeout: 120_000 },
+  async () => {
+    await using server = await Server.start({
+      sets: { ...onRedis(redisUrl(), uniquePrefix()), "log.level": "debug" },
+    });
+    const linesOf = (): number => server.process.stdout.split("\n").length;
+    const [linesBefore, bytesBefore] = [linesOf(), server.process.stdout.length];
+    const each = 100 * scale;
+    const startMs = performance.now();
+    const closed = async (bytes: Uint8Array, target = "/ws"): Promise<void> => {
+      const peer = await RawPeer.upgrade(server.http, target, bytes);
+      await peer.until(() => peer.isEnded || peer.isClosed, 10_000);
+      peer.socket.destroy();
+    };
+    const kinds: readonly (() => Promise<unknown>)[] = [
+      () => closed(frame(0x83, "x")),
+      () => closed(frame(0x81, Buffer.of(0xff)), "/echo"),
+      () => closed(frame(0x81, "", { claims: 2n ** 40n }), "/raw/quote.A"),
+      () => closed(Buffer.concat([1, 2, 3].map(() => text("no command")))),
+      () => answerTo(server.http, handshake({ "Sec-WebSocket-Key": "x" }), 50),
+      () => answerTo(server.http, "\u0016\u0003\u0001 no HTTP\r\n\r\n", 50),
+      () => get(`${server.http}/api/topics/no such topic`.replaceAll(" ", "%20")),
+      () => publish(server.http, "quote.A", "{not json"),
+    ];
+    const queue = Array.from({ length: each }, () => kinds).flat();
+    await Promise.all(
+      Array.from({ length: 40 }, async () => {
+        for (let act = queue.shift(); act !== undefined; act = queue.shift()) await act();
+      }),
+    );
+    const seconds = Math.ceil((performance.now() - startMs) / 1000) + 1;
+    expect(linesOf() - linesBefore).toBeLessThanOrEqual(10 * seconds);
+    expect(server.process.stdout.length - bytesBefore).toBeLessThan((megabyte / 60) * seconds + 10_000);
+    await until("all to be counted", async () => {
+      const metrics = await server.metrics();
+      const closedFor = (reason: string): number =>
+        metrics.sum("tapecast_connections_closed_total", { reason });
+      return (
+        closedFor("protocol_error") >= each &&
+        closedFor("invalid_payload") >= each &&
+        closedFor("too_big") >= each &&
+        closedFor("too_many_errors") >= each &&
+        metrics.sum("tapecast_handshakes_refused_total", { reason: "bad_key" }) >= each &&
+        metrics.sum("tapecast_http_client_errors_total") >= each &&
+        metrics.sum("tapecast_http_publishes_refused_total", { code: "bad_request" }) >= each
+      );
+    });
   },
 );
 

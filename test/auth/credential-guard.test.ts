@@ -54,6 +54,17 @@ describe("limits.badCredentialsPerAddressPerSecMax", () => {
     expect(await codeOf(auth.verify("x", "1.2.3.4"))).toBe("unauthorized");
   });
 
+  it("a thousand at once: what waits for its turn is not verified any more once enough were bad", async () => {
+    const { auth, inner } = guarded(3);
+    const all = await Promise.all(Array.from({ length: 1000 }, () => codeOf(auth.verify("x", "1.2.3.9"))));
+    expect(inner.calls).toBeLessThanOrEqual(3 + 16);
+    expect(all.filter((code) => code === "rate_limited")).toHaveLength(1000 - inner.calls);
+    clock.ms += 1000;
+    inner.failure = null;
+    const good = await Promise.all(Array.from({ length: 1000 }, () => codeOf(auth.verify("x", "1.2.3.9"))));
+    expect(new Set(good)).toEqual(new Set(["good"]));
+  });
+
   it("good tokens cost nothing, and an issuer that is away is nobody's fault", async () => {
     const { auth, inner } = guarded(1);
     inner.failure = new RequestError("unavailable", "later");

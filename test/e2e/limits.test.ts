@@ -1,6 +1,8 @@
 /** Every limit that a peer can meet: what it is told, that it is counted, and that nobody else notices. */
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { closeCodeAfter, closeCodeOf, frame } from "../abuse/raw.ts";
+import { RawPeer } from "../connection/raw-peer.ts";
 import { get, publish, publishLines } from "./http.ts";
 import { Peer } from "./peer.ts";
 import { Server } from "./server.ts";
@@ -244,3 +246,57 @@ function answerTo(bytes: string): Promise<string> {
   socket.write(bytes, "latin1");
   return within("the answer", 10_000, new Promise((resolve) => socket.once("close", () => resolve(answer))));
 }
+
+/** A binary message in so many frames of so many bytes each. */
+function fragments(count: number, bytes: number): Buffer {
+  return Buffer.concat(
+    Array.from({ length: count }, (_, index) =>
+      frame((index === count - 1 ? 0x80 : 0) | (index === 0 ? 2 : 0), "x".repeat(bytes)),
+    ),
+  );
+}
+
+describe("limits of /echo, and of the memory broker's history", () => {
+  it("echoMessageBytesMax and echoFragmentBytesMin: the limit itself is echoed, one past it is 1009 and 1008", async () => {
+    await using small = await Server.start({
+      sets: {
+        workers: 1,
+        "limits.echoMessageBytesMax": 1000,
+        "limits.fragmentsPerMessageMax": 4,
+        "limits.echoFragmentBytesMin": 10,
+      },
+    });
+    const reached = (limit: string) => async (): Promise<boolean> =>
+      (await small.metrics()).sum("tapecast_limits_reached_total", { limit }) === 1;
+    const peer = await RawPeer.upgrade(small.http, "/echo");
+    // Whole; more fragments than four with ten bytes for each; four of less.
+    const messages = [fragments(1, 1000), fragments(20, 10), fragments(4, 1)];
+    for (const message of messages) peer.send(message);
+    await peer.until(() => peer.events.length === messages.length);
+    expect(peer.events.map(({ text }) => text.length)).toEqual([1000, 200, 4]);
+    peer.send(fragments(1, 1001));
+    expect(await closeCodeOf(peer)).toBe(1009);
+    await until("it to be counted", reached("echoMessageBytesMax"));
+    expect(await closeCodeAfter(small.http, "/echo", fragments(20, 9))).toBe(1008);
+    await until("it to be counted", reached("fragmentsPerMessageMax"));
+  });
+
+  it("broker.memory.logBytesMax: topics whose last publication is oldest begin anew, and say so", async () => {
+    await using small = await Server.start({ sets: { workers: 1, "broker.memory.logBytesMax": 1_048_576 } });
+    const data = JSON.stringify("x".repeat(60_000));
+    const first = (await publish(small.http, "chat.first", data)).results()[0];
+    for (let count = 0; count < 20; count++) {
+      expect((await publish(small.http, `chat.other${count}`, data)).status).toBe(200);
+    }
+    const peer = await Peer.native(small.ws);
+    const since = { "chat.first": { epoch: first?.epoch, seq: first?.seq } };
+    const state = await peer.subscribe("chat.first", { since });
+    expect(state).toMatchObject({ recovered: false, seq: 0 });
+    expect(state.epoch).not.toBe(first?.epoch);
+    expect((await peer.subscribe("chat.other19")).seq).toBe(1);
+    const metrics = await small.metrics();
+    expect(metrics.sum("tapecast_memory_logs_dropped_total")).toBeGreaterThan(0);
+    expect(metrics.sum("tapecast_memory_log_bytes")).toBeLessThanOrEqual(1_048_576);
+    await peer.close();
+  });
+});

@@ -29,7 +29,10 @@ const targets = [
 ];
 /** By field: the first value is what a good client sends. */
 const fields: readonly (readonly [name: string, values: readonly string[]])[] = [
-  ["Host", ["example.com:8080", "[::1]:80", "a", "", "a b", "u@h", "a:123456"]],
+  [
+    "Host",
+    ["example.com:8080", "[::1]:80", "a", "", "a b", "u@h", "a:123456", "a:65536", "a%2f", "a%", "a,b"],
+  ],
   ["Upgrade", ["websocket", "WebSocket", "h2c, websocket", "h2c", ""]],
   ["Connection", ["Upgrade", "keep-alive, uPgRaDe", "keep-alive", "close,,Upgrade"]],
   ["Sec-WebSocket-Key", [key, "AQIDBAUGBwgJCgsMDQ4PEC==", "", "AAAA", "dGhlIHNhbXBsZSBub25jZQ="]],

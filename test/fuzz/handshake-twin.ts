@@ -57,8 +57,10 @@ function judge(target: string, lines: readonly string[]): TwinVerdict {
   if (field("transfer-encoding").length > 0) return refused(400);
   if (field("content-length").some((value) => !/^0+$/.test(value))) return refused(400);
   const host = field("host")[0];
-  if (host === undefined || !/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-_~!$&'()*+,;=%]+)(:\d{0,5})?$/.test(host))
-    return refused(400);
+  const port = /:(\d*)$/.exec(host ?? "")?.[1] ?? "";
+  const name = (host ?? "").replace(/:\d*$/, "").replaceAll(/%[0-9A-Fa-f]{2}/g, "x");
+  const isName = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-_~!$&'()*+;=]+)$/.test(name);
+  if (host === undefined || !isName || port.length > 5 || Number(port) > 65_535) return refused(400);
   if (target.includes("#") || !isDecodable(target.split("?")[0] ?? "")) return refused(400);
   if (!names("upgrade").includes("websocket") || !names("connection").includes("upgrade"))
     return refused(400);

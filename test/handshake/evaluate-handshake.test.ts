@@ -60,6 +60,8 @@ describe("RFC 6455 §4.2.1 reading the client's opening handshake", () => {
     },
     { name: "an IPv6 host", changes: { Host: "[::1]:8080" } },
     { name: "a host with an empty port", changes: { Host: "example.com:" } },
+    { name: "a host with the last port", changes: { Host: "example.com:65535" } },
+    { name: "a host with a percent escape", changes: { Host: "example%2dtwo.com" } },
     { name: "a body of length 0", changes: {}, more: [["Content-Length", "0"]] },
     { name: "Expect", changes: {}, more: [["Expect", "100-continue"]] },
     {
@@ -100,6 +102,9 @@ describe("RFC 6455 §4.2.1 reading the client's opening handshake", () => {
     { name: "userinfo in Host", changes: { Host: "a@b" }, status: 400, reason: "bad_host" },
     { name: "a path in Host", changes: { Host: "a/b" }, status: 400, reason: "bad_host" },
     { name: "two hosts in one line", changes: { Host: "a, b" }, status: 400, reason: "bad_host" },
+    { name: "two hosts joined", changes: { Host: "a,b" }, status: 400, reason: "bad_host" },
+    { name: "a port past the last", changes: { Host: "a:65536" }, status: 400, reason: "bad_host" },
+    { name: "half a percent escape in Host", changes: { Host: "a%4" }, status: 400, reason: "bad_host" },
     { name: "two Hosts", more: [["host", "b"]], status: 400, reason: "duplicate_header" },
     {
       name: "two Origins",

@@ -72,7 +72,7 @@ const handshake: Case[] = [
     ] as const
   ).map(([name, what, late]): Case => ({
     id: `5.5.1-then-${name}`,
-    must: '"After receiving a control frame indicating the connection should be closed, a peer discards any further data received" (§1.4)',
+    must: '"after receiving a control frame indicating the connection should be closed, a peer discards any further data received" (§1.4)',
     what: `${what} behind a close is not answered`,
     steps: [...echo, send(Buffer.concat([frame(op.close, closeBody(1000)), late])), fails(1000)],
   })),

@@ -152,7 +152,7 @@ const corrupt: Case[] = (
 ).map(([name, what, bytes]) =>
   deflateCase(
     `7.2.2-${name}`,
-    '"an endpoint … Decompress the resulting data using DEFLATE"; what cannot be is a failure of the connection (RFC 6455 §7.1.7)',
+    '"Decompress the resulting data using DEFLATE": what cannot be is a failure of the connection (RFC 6455 §7.1.7)',
     what,
     [send(frame(op.text, bytes, compressed)), fails(...corruptCodes)],
   ),

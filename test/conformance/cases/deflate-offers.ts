@@ -60,7 +60,7 @@ function clientBitsUnasked(agreement: Agreement): string | null {
 }
 
 const declineMust =
-  '"MUST decline" an offer that "contains an extension parameter not defined for use in an offer", "with an invalid value" or "multiple extension parameters with the same name"';
+  '§7: "MUST decline" an offer that "contains an extension parameter not defined for use in an offer", "with an invalid value" or "multiple extension parameters with the same name"';
 
 const invalid: readonly (readonly [string, string])[] = [
   ["unknown-parameter", "unknown"],
@@ -106,7 +106,7 @@ const offers: readonly Row[] = [
   },
   {
     id: "5.1-two-lines",
-    must: 'RFC 6455 §9.1: the field MAY appear multiple times, "which is logically the same as a single … header field"',
+    must: 'RFC 6455 §11.3.2: the field "MAY appear multiple times in an HTTP request (which is logically the same as a single |Sec-WebSocket-Extensions| header field that contains all values"',
     offers: ["foo", `${name}; server_no_context_takeover`],
     demand: ifAccepted((agreement) => (agreement.serverNoContext ? null : "not the offer that was made")),
   },
@@ -164,7 +164,7 @@ const offers: readonly Row[] = [
   ]),
   {
     id: "7.1.2.1-server-bits-quoted",
-    must: 'RFC 6455 §9.1: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST conform to the "token" ABNF": it is the same value',
+    must: "RFC 6455 §9.1: \"When using the quoted-string syntax variant, the value after quoted-string unescaping MUST conform to the 'token' ABNF\": it is the same value",
     offers: [`${name}; server_max_window_bits="10"`],
     demand: ifAccepted(({ serverBits }) => (serverBits <= 10 ? null : `answered ${serverBits}`)),
   },

@@ -112,7 +112,7 @@ const sizes = [
 ];
 const lengths: Case[] = sizes.flatMap((size): Case[] => {
   const must =
-    '"The length of the "Payload data", in bytes: if 0-125 …, If 126, the following 2 bytes …, If 127, the following 8 bytes"';
+    '"The length of the "Payload data", in bytes: if 0-125, that is the payload length. If 126, the following 2 bytes … If 127, the following 8 bytes"';
   const words = "*".repeat(size);
   const bytes = Buffer.alloc(size, 0xfe);
   const ways = size > 400 ? (["whole", 997] as const) : (["whole", "bytes"] as const);

@@ -30,7 +30,7 @@ const whole: Case[] = [
 ].flatMap((size): Case[] =>
   [true, false].map((isText) => ({
     id: `6.2-large-${isText ? "text" : "binary"}-${size / kibibyte}k`,
-    must: '"the "Application data" of this frame is defined to be the /data/ of the message": whole, whatever its size',
+    must: '"The "Application data" from this frame is defined as the /data/ of the message": whole, whatever its size',
     what: `a ${isText ? "text" : "binary"} message of ${size / kibibyte} KiB`,
     steps: [echo(isText, size)],
     isHeavy: true,

@@ -6,7 +6,7 @@
 import { fails, failsBefore, pong, sees, send, text, type Case } from "../case.ts";
 import { fragments, frame, hex, op, pieces } from "../wire.ts";
 
-const must = '"a valid UTF-8 stream, … that endpoint MUST _Fail the WebSocket Connection_"';
+const must = '"is not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_"';
 
 const valid: readonly (readonly [name: string, hexText: string])[] = [
   ["ascii", "48656c6c6f2d"],
