@@ -339,6 +339,9 @@ it(
     });
     const bad = rs256(good(), { alg: "RS256" }, strangerPair.privateKey);
     sent.push(bad);
+    // What it says of its own start is not the peer's doing.
+    await until("it to be ready", async () => (await get(`${server.http}/readyz`)).status === 200);
+    await delay(1000);
     const linesBefore = server.process.stdout.split("\n").length;
     const startMs = performance.now();
     const peer = await RawPeer.connect(server.http);
