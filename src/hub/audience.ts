@@ -52,6 +52,11 @@ export class Audience {
     return this.readerCount - this.members.length - this.joining.length;
   }
 
+  /** Whether there is anything to do at its next flush. */
+  get isOwing(): boolean {
+    return this.pending.length + this.joining.length + this.returning.length > 0;
+  }
+
   addTopic(log: TopicLog): void {
     this.topics.set(log, log.addAudience(this));
     this.hash = (this.hash ^ log.hash) >>> 0;

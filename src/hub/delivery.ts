@@ -194,8 +194,11 @@ export class Delivery {
     if (membership.state === "lagging") this.#endLag(membership);
   }
 
-  /** Gives a reader an entry that the rest of the audience does not get, in order with what is pending. */
-  giveExtra(membership: Membership, entry: Entry, extrasMax: number): boolean {
+  /**
+   * Gives a reader a message of its own that the rest of the audience does not get, in order with what is pending.
+   * @param ownMax of which it may wait for so many. False: they do already.
+   */
+  giveExtra(membership: Membership, entry: Entry, ownMax: number): boolean {
     if (membership.state === "member") {
       const { audience } = membership;
       // What a sweep on its way still owes it comes with the rest.
@@ -205,9 +208,10 @@ export class Delivery {
       membership.index = audience.joining.length;
       audience.joining.push(membership);
     }
-    membership.extras ??= [];
-    if (membership.extras.length >= extrasMax) return false;
-    membership.extras.push(entry);
+    const extras = (membership.extras ??= []);
+    // What a sweep owed it is among them too, and may be as much as it likes.
+    if (extras.length >= ownMax && ownOf(membership.reader, extras).length >= ownMax) return false;
+    extras.push(entry);
     return true;
   }
 
@@ -269,7 +273,7 @@ export class Delivery {
     membership.accounted = accounted;
     for (const log of accounted.keys()) log.beginLag(owed.get(log) ?? none);
     // The ring may move past its own messages; they wait for it.
-    const own = undelivered.filter(({ log, origin }) => log.sampler !== null && origin === reader.id);
+    const own = ownOf(reader, undelivered);
     membership.extras = own.length === 0 ? null : own;
     reader.laggingCount += 1;
     if (reader.laggingCount === 1) this.#counters.laggingReaders += 1;
@@ -293,6 +297,11 @@ export class Delivery {
     reader.laggingCount -= 1;
     if (reader.laggingCount === 0) this.#counters.laggingReaders -= 1;
   }
+}
+
+/** A reader's own messages on `sample` topics: it gets them also when they are left out for the others. */
+function ownOf({ id }: Reader, entries: readonly Entry[]): Entry[] {
+  return entries.filter(({ log, origin }) => log.sampler !== null && origin === id);
 }
 
 /** What a member, or one that joins, has not been given of all that was published. Ascending by `order`. */

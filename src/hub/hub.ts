@@ -358,7 +358,8 @@ export class Hub {
       this.#sweeping = isDone ? null : audience;
       if (isDone) {
         audience.isScheduled = false;
-        if (audience.pending.length > 0) this.#schedule(audience);
+        // Also whoever came to wait for its next flush while this one was cut short: nobody else may ask for one.
+        if (audience.isOwing) this.#schedule(audience);
       }
       if (this.counters.writes >= writesMax) break;
     }

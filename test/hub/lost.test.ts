@@ -1,7 +1,7 @@
 /** PRODUCT: above samplePerSecMax the number left out is told, at most one `lost` per topic and second. */
 import { describe, expect, it } from "vitest";
 
-import { danmaku, HubWorld, lostOf, numbersOf } from "./hub-world.ts";
+import { danmaku, HubWorld, lostOf, numbersOf, wire } from "./hub-world.ts";
 
 function burst(world: HubWorld, count: number): void {
   for (let index = 0; index < count; index += 1) world.publish("danmaku.a");
@@ -176,6 +176,22 @@ describe("a sender's own message", () => {
     world.go(2000);
     expect(numbersOf(sender.sink)).toEqual([own, 18, 19, 20, 21]);
     expect(lostOf(sender.sink)).toEqual([16]);
+  });
+
+  it("comes back however much a flush that was cut short still owes the sender", () => {
+    const world = new HubWorld({ ringMessagesMax: 4 });
+    const clients = [world.client(), world.client()];
+    for (const client of clients) world.subscribe(client, [danmaku("danmaku.a", 6), wire("wire.a")]);
+    burst(world, 6);
+    for (let count = 0; count < 10; count += 1) world.publish("wire.a");
+    // One write, and then the turn is over: one of the two has nothing yet.
+    world.hub.turn(world.nowMs, 0.01);
+    const sender = clients.find(({ sink }) => sink.messages.length === 0)!;
+    const own = [world.publish("danmaku.a", sender), world.publish("danmaku.a", sender)];
+    world.go();
+    const ofDanmaku = sender.sink.received.filter(({ topic }) => topic === "danmaku.a");
+    expect(ofDanmaku.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, ...own]);
+    expect(sender.sink.received).toHaveLength(18);
   });
 
   it("is not given to a sender that does not read the topic", () => {

@@ -49,6 +49,30 @@ describe("delivery of a timed class", () => {
     },
   );
 
+  it("gives the newest value to a reader that drained while the flush of its interval was cut short", () => {
+    const world = new HubWorld();
+    const clients = [world.client(), world.client(), world.client()] as const;
+    for (const client of clients) world.subscribe(client, [quote("quote.A")], 250);
+    const [slow] = clients;
+    slow.sink.takes = () => false;
+    world.publish("quote.A");
+    world.go();
+    world.publish("quote.A");
+    world.nowMs += 250;
+    // One write, and then the turn is over.
+    world.hub.turn(world.nowMs, 0.01);
+    expect(clients.filter(({ sink }) => numbersOf(sink).includes(2))).toHaveLength(1);
+    world.drain(slow);
+    world.go();
+    // Nothing more is published.
+    world.go(250);
+    expect(clients.map(({ sink }) => numbersOf(sink))).toEqual([
+      [1, 2],
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+
   it("gives a value that comes after a quiet time at once", () => {
     const world = new HubWorld();
     const client = world.client();
