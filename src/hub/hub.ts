@@ -60,6 +60,8 @@ interface Waiter {
 const wantedEachMs = 1;
 /** Writes that fit in a millisecond of a turn's budget: one costs 5 to 10 µs. */
 const writesPerMs = 100;
+/** Timeouts and closings of one turn: somebody who leaves 1,024 topics is not to keep the others waiting. */
+const actionsPerTurn = 64;
 
 export class Hub {
   readonly counters = new HubCounters();
@@ -347,7 +349,11 @@ export class Hub {
    */
   turn(nowMs: number, budgetMs: number): number {
     this.#nowMs = nowMs;
-    for (let action = this.#later.pop(nowMs); action !== null; action = this.#later.pop(nowMs)) action(nowMs);
+    for (let count = 0; count < actionsPerTurn; count += 1) {
+      const action = this.#later.pop(nowMs);
+      if (action === null) break;
+      action(nowMs);
+    }
     const writesMax = this.counters.writes + budgetMs * writesPerMs;
     for (;;) {
       const audience = this.#sweeping ?? this.#due.pop(nowMs);

@@ -135,6 +135,22 @@ describe("opening", () => {
 });
 
 describe("lingering: page reloads cost the broker nothing", () => {
+  it("1,024 topics that were left together close over several turns", () => {
+    const world = new HubWorld({ lingerMs: 1000 });
+    const client = world.client();
+    const topics = Array.from({ length: 1024 }, (_, index) => quote(`quote.${index}`));
+    world.subscribe(client, topics);
+    world.leave(client);
+    world.nowMs += 1000;
+    let turns = 0;
+    for (let closed = 0; world.hub.turn(world.nowMs, 5) <= world.nowMs; turns += 1) {
+      expect(world.closed.length - closed).toBeLessThanOrEqual(64);
+      closed = world.closed.length;
+    }
+    expect(world.closed).toHaveLength(1024);
+    expect(turns).toBeGreaterThanOrEqual(15);
+  });
+
   it("stays open for lingerMs, then closes", () => {
     const world = new HubWorld({ lingerMs: 5000 });
     const client = world.client();
