@@ -49,6 +49,8 @@ interface BenchWish {
 
 interface BenchHubOptions {
   readonly ringMessagesMax: number;
+  readonly ringBytesMax: number;
+  readonly onRingEmptied: () => void;
   readonly lingerMs: number;
   readonly openTimeoutMs: number;
   readonly catchUpBytesMax: number;

@@ -212,6 +212,8 @@ export class HubStage {
     this.hub = new Hub(
       {
         ringMessagesMax: 256,
+        ringBytesMax: Number.POSITIVE_INFINITY,
+        onRingEmptied: () => undefined,
         lingerMs: 5000,
         openTimeoutMs: 3000,
         catchUpBytesMax: 262_144,

@@ -26,6 +26,7 @@ export const limitNames = [
   "commandsPerWorkerPerSecMax",
   "clientPublishesPerSecMax",
   "clientPublishesPerUserPerSecMax",
+  "ringBytesTotalMax",
   "pendingBytesMax",
   "pendingAgeMsMax",
   "pendingBytesTotalMax",

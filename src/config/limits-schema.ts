@@ -107,6 +107,12 @@ export const limitsSchema = z
           "Publications from all connections with tokens of one `sub`; more are answered `rate_limited`.",
         unit: "per second",
       }),
+      ringBytesTotalMax: limit(65_536, 1_099_511_627_776, 268_435_456, {
+        description:
+          "Bytes of publications that a worker keeps for those who fall behind or come back (`flush.ringMessagesMax`); " +
+          "more empties what the topics that were published on longest ago kept. History itself stays in the broker.",
+        unit: "bytes",
+      }),
       httpPublishesPerSecMax: limit(1, countMax, null, {
         description:
           "Messages by `POST /api/publish` from one publish key, or, where none is configured, from one address; more " +

@@ -14,6 +14,7 @@ import { Memberships } from "./memberships.ts";
 import type { Wish } from "./memberships.ts";
 import { Reader } from "./reader.ts";
 import type { ReaderSink } from "./reader.ts";
+import { RingBytes } from "./ring-bytes.ts";
 import { TopicLog } from "./topic-log.ts";
 import type { HubTopic } from "./topic-log.ts";
 
@@ -27,6 +28,10 @@ export interface TopicSource {
 export interface HubOptions {
   /** Publications that each `every` or `sample` topic keeps for those who fall behind. */
   readonly ringMessagesMax: number;
+  /** Bytes of all publications that are kept so. */
+  readonly ringBytesMax: number;
+  /** What a topic kept had to go for that. */
+  readonly onRingEmptied: () => void;
   /** How long a topic that nobody wants stays open, so that page reloads do not flap. */
   readonly lingerMs: number;
   /** How long a request waits for the broker to open its topics. */
@@ -73,6 +78,7 @@ export class Hub {
   readonly #memberships: Memberships;
   readonly #delivery: Delivery;
   readonly #lost: LostEvents;
+  readonly #ringBytes: RingBytes;
   readonly #due = new DueQueue<Audience>();
   readonly #later = new DueQueue<(nowMs: number) => void>();
   /** True while bytes are being written: nobody joins or leaves an audience then. */
@@ -88,6 +94,7 @@ export class Hub {
     this.#source = source;
     this.#delivery = new Delivery(this.counters, options.catchUpBytesMax, (log) => this.#scheduleLost(log));
     this.#lost = new LostEvents(this.#delivery);
+    this.#ringBytes = new RingBytes(options.ringBytesMax, options.onRingEmptied);
     this.#memberships = new Memberships(this.counters, this.#delivery, {
       after: (delayMs, action) => this.#after(delayMs, action),
       settle: (reader, nowMs) => this.settle(reader, nowMs),
@@ -208,6 +215,11 @@ export class Hub {
   linked(name: string, former: LogPosition): void {
     const log = this.#logs.get(name);
     if (log !== undefined && !log.isOpen) log.former = former;
+  }
+
+  /** Bytes of the publications that all logs keep. */
+  get ringBytes(): number {
+    return this.#ringBytes.bytes;
   }
 
   // ---- readers, as sessions ask ----
@@ -387,7 +399,8 @@ export class Hub {
   }
 
   #create(topic: HubTopic): TopicLog {
-    const log = new TopicLog(topic, this.#options.ringMessagesMax, this.#options.random);
+    const { ringMessagesMax, random } = this.#options;
+    const log = new TopicLog(topic, ringMessagesMax, this.#ringBytes, random);
     this.#logs.set(topic.name, log);
     this.counters.topics += 1;
     this.#source.open(topic, log);
@@ -406,6 +419,7 @@ export class Hub {
     this.#after(this.#options.lingerMs, () => {
       if (log.idleSinceMs !== since) return;
       log.idleSinceMs = null;
+      log.close();
       this.#logs.delete(log.topic.name);
       log.isOpen = false;
       this.counters.topics -= 1;

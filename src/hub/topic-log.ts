@@ -6,6 +6,7 @@ import { type ByteString, toByteString } from "../base/byte-string.ts";
 import type { Audience } from "./audience.ts";
 import { Entry } from "./entry.ts";
 import type { Reader } from "./reader.ts";
+import type { Ring, RingBytes } from "./ring-bytes.ts";
 import { Sampler } from "./sampler.ts";
 
 /** What the hub must know of a topic: its name and its rule. */
@@ -41,7 +42,7 @@ export class AudienceTopic {
   }
 }
 
-export class TopicLog {
+export class TopicLog implements Ring {
   readonly topic: HubTopic;
   /** Random, for the hash of topic sets (Zobrist 1970): sets change their hash in O(1) per topic. */
   readonly hash: number;
@@ -80,6 +81,8 @@ export class TopicLog {
   readonly prefix: ByteString;
   readonly #ring: Entry[] = [];
   readonly #ringMax: number;
+  /** Null for `latest`: its only entry is the topic's value. */
+  readonly #ringBytes: RingBytes | null;
   /** `latest` only: the newest entry waits in every audience, and each of them for the end of an interval. */
   #isPendingForAll = false;
   /** Memberships that lag and have this topic. */
@@ -87,11 +90,13 @@ export class TopicLog {
   /** Place of the oldest entry once the ring is full. */
   #oldest = 0;
 
-  constructor(topic: HubTopic, ringMessagesMax: number, random: () => number) {
+  constructor(topic: HubTopic, ringMessagesMax: number, ringBytes: RingBytes, random: () => number) {
     this.topic = topic;
     this.hash = Math.floor(random() * 0x1_0000_0000);
     this.sampler = topic.delivery === "sample" ? new Sampler(topic.samplePerSecMax, random) : null;
     this.#ringMax = topic.delivery === "latest" ? 1 : ringMessagesMax;
+    this.#ringBytes = topic.delivery === "latest" ? null : ringBytes;
+    this.#ringBytes?.enter(this);
     this.prefix = toByteString(Buffer.from(`{"topic":${JSON.stringify(topic.name)}`));
   }
 
@@ -134,13 +139,52 @@ export class TopicLog {
   }
 
   #push(entry: Entry): void {
-    if (this.#ring.length < this.#ringMax) {
-      this.#ring.push(entry);
-      return;
+    if (this.#ring.length < this.#ringMax) this.#ring.push(entry);
+    else {
+      const evicted = this.#at(0);
+      this.evictedOrder = evicted.order;
+      this.#ringBytes?.removed(evicted.dataBytes);
+      this.#ring[this.#oldest] = entry;
+      this.#oldest = (this.#oldest + 1) % this.#ringMax;
     }
-    this.evictedOrder = this.#at(0).order;
-    this.#ring[this.#oldest] = entry;
-    this.#oldest = (this.#oldest + 1) % this.#ringMax;
+    this.#ringBytes?.added(this, entry.dataBytes);
+  }
+
+  get newestOrder(): number {
+    return this.newest?.order ?? 0;
+  }
+
+  empty(): void {
+    const last = this.#ring.length - 1;
+    if (last >= 0) this.evictedOrder = Math.max(this.evictedOrder, this.#at(last).order);
+    this.#forgetAll();
+  }
+
+  dropOldest(): boolean {
+    if (this.#ring.length <= 1) return false;
+    const entries = this.#entries();
+    const oldest = entries.shift();
+    if (oldest === undefined) return false;
+    this.evictedOrder = oldest.order;
+    this.#ringBytes?.removed(oldest.dataBytes);
+    this.#ring.splice(0, this.#ring.length, ...entries);
+    this.#oldest = 0;
+    return true;
+  }
+
+  /** The topic is closed. */
+  close(): void {
+    this.#ringBytes?.leave(this);
+  }
+
+  #forgetAll(): void {
+    if (this.#ringBytes !== null) {
+      let bytes = 0;
+      for (const entry of this.#ring) bytes += entry.dataBytes;
+      this.#ringBytes.removed(bytes);
+    }
+    this.#ring.length = 0;
+    this.#oldest = 0;
   }
 
   /**
@@ -176,15 +220,13 @@ export class TopicLog {
   }
 
   #refill(entries: readonly Entry[]): void {
-    this.#ring.length = 0;
-    this.#oldest = 0;
+    this.#forgetAll();
     for (const entry of entries) this.#push(entry);
   }
 
   /** Forgets all entries: the log below began a new life. Whoever has not read them finds them evicted. */
   clear(order: number): void {
-    this.#ring.length = 0;
-    this.#oldest = 0;
+    this.#forgetAll();
     this.newest = null;
     this.evictedOrder = order;
   }

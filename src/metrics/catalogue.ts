@@ -280,6 +280,12 @@ export const workerCatalogue = {
     help: "Least time between two flushes to one audience. 0 while there is little to do, at most `flush.windowMsMax`.",
     aggregator: "max",
   },
+  ringBytes: {
+    name: "tapecast_ring_bytes",
+    type: "gauge",
+    labels: [],
+    help: "Bytes of publications kept for those who fall behind or come back (`limits.ringBytesTotalMax`).",
+  },
   laggingReaders: {
     name: "tapecast_lagging_readers",
     type: "gauge",

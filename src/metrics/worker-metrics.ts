@@ -126,6 +126,7 @@ export interface WorkerSources {
   connections(): ConnectionSources;
   /** Bytes held of messages that are not whole. */
   arrivingBytes(): number;
+  ringBytes(): number;
   turns(): TurnSources;
   deflate(): DeflateSources;
   /** As `limitCounters.reached` of src/base/limit-counters.ts. */
@@ -219,6 +220,7 @@ function connectionReadings(sources: WorkerSources) {
     socketWritesPended: () => sources.connections().pended,
     pendingBytes: () => sources.connections().pendingBytes,
     arrivingBytes: () => sources.arrivingBytes(),
+    ringBytes: () => sources.ringBytes(),
     turnsCut: () => byLabel("reason", sources.turns().cut),
     connectionsWaitingTurn: () => sources.turns().waiting,
     waitingTurnBytes: () => sources.turns().waitingBytes,

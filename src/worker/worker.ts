@@ -136,6 +136,8 @@ export class Worker {
     this.#hub = new Hub(
       {
         ringMessagesMax: config.flush.ringMessagesMax,
+        ringBytesMax: limitNumber(config.limits.ringBytesTotalMax),
+        onRingEmptied: () => limitCounters.hit("ringBytesTotalMax"),
         lingerMs: topicLingerMs,
         openTimeoutMs,
         catchUpBytesMax: Math.min(catchUpBytesMax, limitNumber(config.limits.pendingBytesMax) / 2),
@@ -234,6 +236,7 @@ export class Worker {
     const { broker } = this.#parts;
     return {
       connections: () => this.#connections.counters,
+      ringBytes: () => this.#hub.ringBytes,
       arrivingBytes: () => this.#connections.arriving.counters.pendingBytes,
       turns: () => this.#connections.turns.counters,
       deflate: () => deflateCounters,

@@ -79,6 +79,7 @@ describe("the documents", () => {
       commandsPerWorkerPerSecMax: null,
       clientPublishesPerSecMax: 5,
       clientPublishesPerUserPerSecMax: null,
+      ringBytesTotalMax: 268_435_456,
       httpPublishesPerSecMax: null,
       httpBodyBytesInFlightMax: 268_435_456,
       httpAnswerBytesTotalMax: 134_217_728,

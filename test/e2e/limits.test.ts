@@ -33,6 +33,7 @@ beforeAll(async () => {
       "limits.inboundBytesPerSecMax": 200_000,
       "limits.headTimeoutMs": 500,
       "limits.headBytesMax": 4096,
+      "limits.ringBytesTotalMax": 100_000,
     },
   });
   bystander = await Peer.native(server.ws);
@@ -56,6 +57,29 @@ async function untilCounted(where: Server, reason: string): Promise<void> {
     return (await where.metrics()).sum("tapecast_connections_closed_total", { reason }) >= 1;
   });
 }
+
+describe("limits of a worker", () => {
+  it("ringBytesTotalMax: what a worker kept goes, who keeps up misses nothing, who comes back gets it from the broker", async () => {
+    const peer = await Peer.native(server.ws);
+    const { epoch } = await peer.subscribe("chat.ring1");
+    await peer.subscribe("chat.ring2");
+    for (const topic of ["chat.ring1", "chat.ring2"]) {
+      for (let count = 0; count < 2; count += 1) await publish(server.http, topic, `"${"x".repeat(30_000)}"`);
+    }
+    for (const seq of [1, 2, 1, 2]) expect((await peer.json()).seq).toBe(seq);
+    await until("it to be counted", async () => {
+      const metrics = await server.metrics();
+      const isBounded = metrics.sum("tapecast_ring_bytes") <= 100_000;
+      return isBounded && metrics.sum("tapecast_limits_reached_total", { limit: "ringBytesTotalMax" }) === 1;
+    });
+    await peer.close();
+    const back = await Peer.native(server.ws);
+    const state = await back.subscribe("chat.ring1", { since: { "chat.ring1": { epoch, seq: 0 } } });
+    expect(state.recovered).toBe(true);
+    expect(state.messages?.map(({ seq }) => seq)).toEqual([1, 2]);
+    await back.close();
+  });
+});
 
 describe("limits of a connection", () => {
   it("topicsPerConnectionMax: one more is refused by its name; room is made by unsubscribing", async () => {

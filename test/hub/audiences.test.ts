@@ -4,11 +4,12 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { AudienceRegistry } from "../../src/hub/audience-registry.ts";
 import { Audience } from "../../src/hub/audience.ts";
 import type { Reader } from "../../src/hub/reader.ts";
+import { RingBytes } from "../../src/hub/ring-bytes.ts";
 import { TopicLog } from "../../src/hub/topic-log.ts";
 import { chat, HubWorld, numbersOf, quote } from "./hub-world.ts";
 
 const logOf = (name: string, hash: number): TopicLog =>
-  new TopicLog(quote(name), 4, () => hash / 0x1_0000_0000);
+  new TopicLog(quote(name), 4, new RingBytes(1024, () => undefined), () => hash / 0x1_0000_0000);
 const audienceOf = (reader: Reader, classMs = 0): Audience => reader.membershipOf(classMs)!.audience;
 
 describe("who shares an audience", () => {
@@ -199,7 +200,7 @@ describe("a set of one's own", () => {
   it("takes a topic's pending entries along when the topic goes, and only those", () => {
     const audience = new Audience("native", 0, 0);
     const logs = [chat("chat.a"), quote("quote.b"), chat("chat.c")].map(
-      (topic) => new TopicLog(topic, 4, () => 0.5),
+      (topic) => new TopicLog(topic, 4, new RingBytes(1024, () => undefined), () => 0.5),
     );
     const reader = { audience } as never;
     audience.members.push(reader);

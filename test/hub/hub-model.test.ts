@@ -87,7 +87,16 @@ class World {
   readonly random: () => number;
   readonly clients: Client[] = [];
   readonly published = new Map<string, number>();
-  readonly checked = { stays: 0, deliveries: 0, lost: 0, gaps: 0, cutTurns: 0, shared: 0, compressed: 0 };
+  readonly checked = {
+    stays: 0,
+    deliveries: 0,
+    lost: 0,
+    gaps: 0,
+    cutTurns: 0,
+    shared: 0,
+    compressed: 0,
+    emptied: 0,
+  };
   nowMs = 0;
   readonly hub: Hub;
   readonly ringMessagesMax = 16;
@@ -99,6 +108,11 @@ class World {
     this.hub = new Hub(
       {
         ringMessagesMax: this.ringMessagesMax,
+        // Rings that lose what they kept at any moment, in every second run.
+        ringBytesMax: seed % 2 === 0 ? 1500 : Number.POSITIVE_INFINITY,
+        onRingEmptied: () => {
+          this.checked.emptied += 1;
+        },
         lingerMs: 500,
         openTimeoutMs: 10_000,
         catchUpBytesMax: 400,
@@ -365,6 +379,7 @@ describe("the hub against a naive twin", () => {
       expect(world.checked.lost).toBeGreaterThan(0);
       expect(world.checked.stays).toBeGreaterThan(stepsPerSeed / 20);
       expect(world.checked.gaps).toBeGreaterThan(0);
+      if (seed % 2 === 0) expect(world.checked.emptied).toBeGreaterThan(0);
       expect(world.checked.cutTurns).toBeGreaterThan(stepsPerSeed / 100);
       expect(world.checked.shared).toBeGreaterThan(stepsPerSeed / 100);
       expect(world.checked.compressed).toBeGreaterThan(stepsPerSeed / 100);

@@ -60,6 +60,7 @@ export class HubWorld {
   /** Topics that the hub wants open and that nobody has opened yet. */
   readonly opening: HubTopic[] = [];
   readonly closed: string[] = [];
+  ringsEmptied = 0;
   /** Times for which the hub asked for a turn. */
   readonly wakes: number[] = [];
   readonly #seqs = new Map<string, number>();
@@ -69,6 +70,10 @@ export class HubWorld {
     this.hub = new Hub(
       {
         ringMessagesMax: 16,
+        ringBytesMax: Number.POSITIVE_INFINITY,
+        onRingEmptied: () => {
+          this.ringsEmptied += 1;
+        },
         lingerMs: 5000,
         openTimeoutMs: 3000,
         catchUpBytesMax: 262_144,

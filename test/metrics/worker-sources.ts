@@ -25,6 +25,7 @@ export function realCounters() {
 export function sourcesOf(counters: ReturnType<typeof realCounters>): WorkerSources {
   return {
     connections: () => counters.connections,
+    ringBytes: () => 77,
     arrivingBytes: () => 77,
     turns: () => counters.turns,
     deflate: () => deflateCounters,

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { HistoryPage } from "../../src/broker/broker.ts";
+import { RingBytes } from "../../src/hub/ring-bytes.ts";
 import { TopicLog } from "../../src/hub/topic-log.ts";
 import { recoveryStep } from "../../src/session/recovery.ts";
 import { brokerAway, epoch, SessionWorld, tick, topics, gate } from "./session-world.ts";
@@ -14,7 +15,7 @@ function stepOf(
   more: { seq?: number; page?: HistoryPage | null; pageReads?: number; isRefreshed?: boolean; epoch?: string | null;
     former?: TopicLog["former"] } = {},
 ): string {
-  const log = new TopicLog(topics.topic("chat.a"), 4, () => 0.5);
+  const log = new TopicLog(topics.topic("chat.a"), 4, new RingBytes(1024, () => undefined), () => 0.5);
   log.epoch = more.epoch === undefined ? "7" : more.epoch;
   for (const seq of kept) log.keep(log.arrive(seq, seq, "1", null, 0));
   log.seq = more.seq ?? log.seq;

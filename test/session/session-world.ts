@@ -263,7 +263,7 @@ export class SessionWorld {
   constructor(ringMessagesMax = 16) {
     const { broker } = this;
     this.hub = new Hub(
-      { ringMessagesMax, lingerMs: 5000, openTimeoutMs: 5000, catchUpBytesMax: 262_144, random: () => 0.5, wake: () => undefined },
+      { ringMessagesMax, ringBytesMax: Number.POSITIVE_INFINITY, onRingEmptied: () => undefined, lingerMs: 5000, openTimeoutMs: 5000, catchUpBytesMax: 262_144, random: () => 0.5, wake: () => undefined },
       {
         open: (topic) => {
           broker.open.set(topic.name, topic);
