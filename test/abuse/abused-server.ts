@@ -42,7 +42,8 @@ export class AbusedServer {
   readonly server: Server;
   readonly #options: AbusedOptions;
   readonly #neighbours: Neighbour[] = [];
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  /** From an address of its own: limits by address are the attackers'. */
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1, localAddress: "127.0.0.9" });
   #published = 0;
   #feeding: Promise<void> = Promise.resolve();
   #isFeeding = true;
