@@ -406,10 +406,10 @@ it(
     while ((await shed()) === 0) {
       expect(published, "so many publications were not enough").toBeLessThan(2000);
       await flood(server, "trade.RS7", "x".repeat(60_000), 10);
-      published += 10;
+      // Before more comes: a reader that is behind as far as the frozen ones may be the one that waited longest.
+      for (const end = published + 10; published < end;) expect((await fast.json()).seq).toBe(++published);
       expect((await server.metrics()).sum("tapecast_pending_bytes")).toBeLessThanOrEqual(4 * megabyte);
     }
-    for (let seq = 1; seq <= published; seq++) expect((await fast.json()).seq).toBe(seq);
     await fast.close();
     for (const peer of frozen) peer.socket.destroy();
     await until(
