@@ -421,7 +421,6 @@ export class Hub {
       log.idleSinceMs = null;
       log.close();
       this.#logs.delete(log.topic.name);
-      log.isOpen = false;
       this.counters.topics -= 1;
       this.#source.close(log.topic.name);
     });

@@ -21,6 +21,7 @@ const keptShare = 0.75;
 export class RingBytes {
   readonly #bytesMax: number;
   readonly #onEmptied: () => void;
+  /** Those that may have something. */
   readonly #rings = new Set<Ring>();
   #bytes = 0;
 
@@ -37,6 +38,7 @@ export class RingBytes {
   /** A ring keeps so many bytes more. */
   added(ring: Ring, bytes: number): void {
     this.#bytes += bytes;
+    this.#rings.add(ring);
     if (this.#bytes > this.#bytesMax) this.#makeRoom(ring);
   }
 
@@ -44,13 +46,8 @@ export class RingBytes {
     this.#bytes -= bytes;
   }
 
-  /** A topic has been opened. */
-  enter(ring: Ring): void {
-    this.#rings.add(ring);
-  }
-
-  /** A topic is closed. */
-  leave(ring: Ring): void {
+  /** A ring keeps nothing any more. */
+  empty(ring: Ring): void {
     ring.empty();
     this.#rings.delete(ring);
   }
@@ -62,7 +59,7 @@ export class RingBytes {
     for (const ring of others) {
       if (this.#bytes <= wantedBytes) return;
       const before = this.#bytes;
-      ring.empty();
+      this.empty(ring);
       if (this.#bytes < before) this.#onEmptied();
     }
     if (this.#bytes <= this.#bytesMax) return;

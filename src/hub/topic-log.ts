@@ -96,7 +96,6 @@ export class TopicLog implements Ring {
     this.sampler = topic.delivery === "sample" ? new Sampler(topic.samplePerSecMax, random) : null;
     this.#ringMax = topic.delivery === "latest" ? 1 : ringMessagesMax;
     this.#ringBytes = topic.delivery === "latest" ? null : ringBytes;
-    this.#ringBytes?.enter(this);
     this.prefix = toByteString(Buffer.from(`{"topic":${JSON.stringify(topic.name)}`));
   }
 
@@ -162,19 +161,18 @@ export class TopicLog implements Ring {
 
   dropOldest(): boolean {
     if (this.#ring.length <= 1) return false;
-    const entries = this.#entries();
-    const oldest = entries.shift();
-    if (oldest === undefined) return false;
+    const oldest = this.#at(0);
     this.evictedOrder = oldest.order;
     this.#ringBytes?.removed(oldest.dataBytes);
-    this.#ring.splice(0, this.#ring.length, ...entries);
+    this.#ring.splice(0, this.#ring.length, ...this.#entries().slice(1));
     this.#oldest = 0;
     return true;
   }
 
   /** The topic is closed. */
   close(): void {
-    this.#ringBytes?.leave(this);
+    this.isOpen = false;
+    this.#ringBytes?.empty(this);
   }
 
   #forgetAll(): void {
