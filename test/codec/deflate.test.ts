@@ -292,6 +292,18 @@ describe("frames that we compress", () => {
   });
 });
 
+/** Insides of a zlib stream that are not as we know them. */
+const strangeStreams: readonly (readonly [string, unknown])[] = [
+  ["no stream", null],
+  ["no handle", {}],
+  ["no write state", { _handle: { reset() {}, writeSync() {} } }],
+  ["no reset", { _handle: { writeSync() {} }, _writeState: new Uint32Array(2) }],
+  [
+    "a handle that does nothing",
+    { _handle: { reset() {}, writeSync() {} }, _writeState: new Uint32Array(2) },
+  ],
+];
+
 describe("our deflater and node's", () => {
   const engine = createEngine();
 
@@ -314,16 +326,7 @@ describe("our deflater and node's", () => {
     expect(deflateFrame(opcode.text, largest, engine)).toEqual(deflateFrame(opcode.text, largest, null));
   });
 
-  it.each([
-    ["no stream", null],
-    ["no handle", {}],
-    ["no write state", { _handle: { reset() {}, writeSync() {} } }],
-    ["no reset", { _handle: { writeSync() {} }, _writeState: new Uint32Array(2) }],
-    [
-      "a handle that does nothing",
-      { _handle: { reset() {}, writeSync() {} }, _writeState: new Uint32Array(2) },
-    ],
-  ])("a Node whose zlib has %s is served by its public function", (_name, stream) => {
+  it.each(strangeStreams)("a Node whose zlib has %s is served by its public function", (_name, stream) => {
     expect(createEngine(stream)).toBeNull();
   });
 
@@ -401,16 +404,7 @@ describe("our inflater and node's", () => {
     }
   });
 
-  it.each([
-    ["no stream", null],
-    ["no handle", {}],
-    ["no write state", { _handle: { reset() {}, writeSync() {} } }],
-    ["no reset", { _handle: { writeSync() {} }, _writeState: new Uint32Array(2) }],
-    [
-      "a handle that does nothing",
-      { _handle: { reset() {}, writeSync() {} }, _writeState: new Uint32Array(2) },
-    ],
-  ])("a Node whose zlib has %s is served by its public function", (_name, stream) => {
+  it.each(strangeStreams)("a Node whose zlib has %s is served by its public function", (_name, stream) => {
     expect(InflateEngine.create(stream)).toBeNull();
   });
 
