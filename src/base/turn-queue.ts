@@ -69,16 +69,17 @@ export class TurnQueue {
   readonly counters = new TurnCounters();
   /** Called when a connection begins to rest because of its share. */
   onShareSpent: () => void = () => undefined;
+  /** What a new share begins with. */
+  readonly burstMs: number;
   readonly #clock: Clock;
   readonly #refillPerMs: number;
-  readonly #burstMs: number;
   readonly #run: () => void;
   /** In the order in which they go on. */
   readonly #waiting = new Set<TurnTaker>();
   #working: WorkShare | null = null;
   #beganMs = 0;
   /** Who was read from or written to last, and how often it was another than before. */
-  #active: TurnTaker | null = null;
+  #active: object | null = null;
   #switches = 0;
   #switchesSeen = 0;
   #othersSeenMs = Number.NEGATIVE_INFINITY;
@@ -89,19 +90,14 @@ export class TurnQueue {
   constructor(clock: Clock, workMsPerSecMax: number | null) {
     this.#clock = clock;
     this.#refillPerMs = workMsPerSecMax === null ? Number.POSITIVE_INFINITY : workMsPerSecMax / 1000;
-    this.#burstMs = workMsPerSecMax === null ? Number.POSITIVE_INFINITY : workMsPerSecMax * burstSec;
+    this.burstMs = workMsPerSecMax === null ? Number.POSITIVE_INFINITY : workMsPerSecMax * burstSec;
     this.#run = () => this.#turn();
   }
 
-  /** A share for a new connection. */
-  newShare(nowMs: number): WorkShare {
-    return new WorkShare(this.#burstMs, nowMs);
-  }
-
-  /** `taker` was read from or written to. Cost: a comparison. */
-  touch(taker: TurnTaker): void {
-    if (taker === this.#active) return;
-    this.#active = taker;
+  /** `who`, always the same object for one connection, was read from or written to. Cost: a comparison. */
+  touch(who: object): void {
+    if (who === this.#active) return;
+    this.#active = who;
     this.#switches += 1;
   }
 
@@ -227,8 +223,8 @@ export class TurnQueue {
   #refill(share: WorkShare, nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - share.refilledMs);
     share.refilledMs = nowMs;
-    if (this.#burstMs === Number.POSITIVE_INFINITY) return;
-    share.leftMs = Math.min(this.#burstMs, share.leftMs + elapsedMs * this.#refillPerMs);
+    if (this.burstMs === Number.POSITIVE_INFINITY) return;
+    share.leftMs = Math.min(this.burstMs, share.leftMs + elapsedMs * this.#refillPerMs);
   }
 
   #schedule(delayMs: number): void {

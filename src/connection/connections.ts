@@ -10,7 +10,8 @@ import { ConnectionCounters } from "./connection-counters.ts";
 import { ConnectionIds } from "./connection-ids.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import { ByteTotal } from "./byte-total.ts";
-import { Connection, type ConnectionsShared } from "./connection.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionsShared } from "./connections-shared.ts";
 import type { Transport } from "./transport.ts";
 
 /** One per worker. Nothing has a deadline before `start`. */

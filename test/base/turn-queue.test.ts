@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Clock } from "../../src/base/clock.ts";
-import { TurnQueue, type TurnTaker, type WorkShare } from "../../src/base/turn-queue.ts";
+import { TurnQueue, type TurnTaker, WorkShare } from "../../src/base/turn-queue.ts";
 
 /** Moves only when somebody works. */
 class WorkClock implements Clock {
@@ -52,7 +52,7 @@ class Worker implements TurnTaker {
     this.#world = world;
     this.#name = name;
     this.units = units;
-    this.workShare = world.queue.newShare(world.clock.now);
+    this.workShare = new WorkShare(world.queue.burstMs, world.clock.now);
   }
 
   takeTurn(): boolean {

@@ -365,6 +365,16 @@ describe("floods are closed with 4505 (FR20)", () => {
     await eventually(() => connections.counters.open === 0);
   });
 
+  it("nothing is looked at of a read that is too much", async () => {
+    pair = await connectPair({ inboundBytesPerSecMax: ping.length });
+    pair.connection.onSocketData(Buffer.from(ping));
+    pair.connection.onSocketData(Buffer.concat([ping, text]));
+    await pair.peer.until(() => pair.peer.isEnded);
+    expect(pair.connections.counters.pingsIn).toBe(1);
+    expect(pair.notes.calls).toEqual(["closed 4505 flood"]);
+    expect(pair.peer.events.map(({ kind }) => kind)).toEqual(["pong", "close"]);
+  });
+
   it("reads nothing more of 100,000 pings", async () => {
     pair = await connectPair({ controlFramesPerSecMax: 20 });
     pair.peer.send(Buffer.concat(Array.from({ length: 100_000 }, () => ping)));
