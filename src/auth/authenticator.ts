@@ -76,7 +76,7 @@ export class Authenticator {
     const jwt = this.#jwt;
     const keys = this.#keys;
     if (jwt === null) throw new RequestError("unauthorized", "tokens are not accepted here");
-    if (token.length > tokenBytesMax || !compactForm.test(token)) throw refused();
+    if (token.length > tokenBytesMax || !isCompact(token)) throw refused();
     const nowMs = this.#clock.wallMs();
     let payload: JWTPayload;
     try {
@@ -91,6 +91,16 @@ export class Authenticator {
     }
     return identityOf(payload, nowMs / 1000 + jwt.clockSkewSec);
   }
+}
+
+/**
+ * RFC 4648 §3.5: "decoders MAY choose to reject an encoding if the pad bits have not been set to zero": of the
+ * signature they are the last bits that it does not cover, and so would spell the same token in sixteen ways.
+ */
+function isCompact(token: string): boolean {
+  if (!compactForm.test(token)) return false;
+  const signature = token.slice(token.lastIndexOf(".") + 1);
+  return Buffer.from(signature, "base64url").toString("base64url") === signature;
 }
 
 async function verified(

@@ -87,6 +87,12 @@ export function asksForWebSocket(upgrade: string): boolean {
   return listContains(upgrade, "websocket");
 }
 
+/** Whether a Host field names one host, with or without a port. An empty one names none. */
+export function isHost(host: string): boolean {
+  const match = hostPattern.exec(host);
+  return match !== null && Number(match[1] ?? 0) <= portMax;
+}
+
 /** Tells the two outcomes of `evaluateHandshake` apart. */
 export function isRefusal(outcome: object): outcome is Refusal {
   return "status" in outcome;
@@ -154,11 +160,6 @@ function collectHeaders(rawHeaders: readonly string[]): Map<string, string> | nu
 function hasBody(headers: ReadonlyMap<string, string>): boolean {
   const contentLength = headers.get("content-length");
   return headers.has("transfer-encoding") || (contentLength !== undefined && !/^0+$/.test(contentLength));
-}
-
-function isHost(host: string): boolean {
-  const match = hostPattern.exec(host);
-  return match !== null && Number(match[1] ?? 0) <= portMax;
 }
 
 /** Path and query of a request target; null when it is neither origin-form nor our own absolute-form. */

@@ -15,10 +15,11 @@ import {
 import { RequestError } from "../base/errors.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import { BodyBudget } from "./body-reader.ts";
+import { headRefusal } from "./head-check.ts";
 import type { HttpBackend } from "./http-backend.ts";
 import { createHttpCounters, type HttpCounters, type HttpRoute } from "./http-counters.ts";
 import { HttpRefusal, refusalOf, sendRefusal } from "./http-refusal.ts";
-import { answerClientError, createHttpServer, hasTooManyHeaders, headerLinesMax } from "./http-server.ts";
+import { answerClientError, createHttpServer } from "./http-server.ts";
 import { errorSchema, errorSchemaId } from "./openapi-schemas.ts";
 import { operationRoutes } from "./operation-routes.ts";
 import { pageRoutes } from "./page-routes.ts";
@@ -178,13 +179,8 @@ function followRequests(app: FastifyInstance, requests: RequestTracker, answers:
     reply.header("cache-control", "no-store");
     // A sender that waits to be invited may not send its body after another answer: the connection cannot go on.
     if (request.headers.expect !== undefined) reply.header("connection", "close");
-    // RFC 9112 §3.2.4: the asterisk-form "is only used for a server-wide OPTIONS request"; the router takes it for /.
-    if (request.raw.url === "*" && request.method !== "OPTIONS") {
-      throw new HttpRefusal(400, "bad_request", "the request's target is a path: GET /");
-    }
-    if (hasTooManyHeaders(request.raw)) {
-      throw new HttpRefusal(431, "too_large", `a request has at most ${headerLinesMax} header lines`);
-    }
+    const refusal = headRefusal(request.raw);
+    if (refusal !== null) throw refusal;
   });
   // Last of all, since a drain may have begun while the request was worked on.
   app.addHook("onSend", async (_request, reply, payload) => {

@@ -1,6 +1,6 @@
 /**
- * What a request's head says about who sends it. Node joins or drops repeated fields (of `Authorization` the first
- * counts); too many lines never get here (http-api.ts).
+ * What a request's head says about who sends it. Node joins or drops repeated fields; where that
+ * matters, and with too many lines, a request never gets here (head-check.ts).
  */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { remoteAddressOf } from "../connection/remote-address.ts";
@@ -25,13 +25,20 @@ export function clientAddressOf(request: IncomingMessage, proxies: TrustedProxie
   return proxies.clientOf(remoteAddressOf(request.socket), textOf(request.headers["x-forwarded-for"]));
 }
 
+/** The token of a request, as `bearerIn` reads it. */
+export function bearerOf(headers: IncomingHttpHeaders): string | null {
+  return bearerIn(headers.authorization);
+}
+
 /**
- * The token of `Authorization: Bearer`, or null. RFC 9110 §11.1: the scheme is case-insensitive.
+ * The token of `Authorization: Bearer`; null when the field is not there or of another scheme, such as a proxy's own
+ * Basic. RFC 9110 §11.1: the scheme is case-insensitive. Bearer with none or several words behind it gives an empty
+ * token, which is never good: whoever shows something broken is not served as if they had shown nothing.
  * A key in the query is not looked at: addresses end up in logs and histories.
  */
-export function bearerOf(headers: IncomingHttpHeaders): string | null {
-  const match = /^bearer +(\S+) *$/i.exec(headers.authorization ?? "");
-  return match?.[1] ?? null;
+export function bearerIn(authorization: string | undefined): string | null {
+  if (authorization === undefined || !/^bearer(?:\s|$)/i.test(authorization)) return null;
+  return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? "";
 }
 
 /** True when a proxy says that it forwards for somebody: then a loopback peer is not the sender. */

@@ -10,6 +10,7 @@ import type { Connection } from "../connection/connection.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
 import type { Refusal } from "../handshake/refusal.ts";
+import { bearerIn } from "../http/request-facts.ts";
 import type { Endpoint, Router, UpgradeRequest } from "../http/upgrade-request.ts";
 import { subprotocolName } from "../protocol/messages.ts";
 import { RequestError } from "../base/errors.ts";
@@ -284,7 +285,5 @@ function readInterval(query: URLSearchParams): number | null | "bad" {
 
 /** The token of a handshake: a header where the client can set one, else the query. Never logged. */
 function tokenOf(request: UpgradeRequest): string | null {
-  const header = request.headers.get("authorization");
-  const bearer = header === undefined ? null : /^Bearer +(\S+) *$/i.exec(header);
-  return bearer?.[1] ?? request.query.get("token");
+  return bearerIn(request.headers.get("authorization")) ?? request.query.get("token");
 }

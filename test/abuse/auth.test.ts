@@ -13,7 +13,7 @@ import { Peer } from "../e2e/peer.ts";
 import { Server } from "../e2e/server.ts";
 import { delay, until } from "../e2e/until.ts";
 import { AbusedServer } from "./abused-server.ts";
-import { answerTo, handshake, scale } from "./raw.ts";
+import { answerTo, handshake, scale, upgrade } from "./raw.ts";
 
 const publishKey = "canary-key-of-the-publisher";
 const nowSec = (): number => Math.floor(Date.now() / 1000);
@@ -24,11 +24,14 @@ const pem = pair.publicKey.export({ type: "spki", format: "pem" }).toString();
 
 let folder: string;
 let abused: AbusedServer;
+/** Takes tokens, and needs none. */
+let lenient: Server;
 /** Every token that was sent: none may show up anywhere. */
 const sent: string[] = [];
 
+/** Text goes as it is: for JSON that no object gives. */
 function part(value: unknown): string {
-  return Buffer.from(JSON.stringify(value)).toString("base64url");
+  return Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 }
 
 const good = (): Record<string, unknown> => ({
@@ -39,7 +42,11 @@ const good = (): Record<string, unknown> => ({
 });
 
 /** Signed by hand, so that header and claims can be as wrong as they like. */
-function rs256(claims: unknown, header: object = { alg: "RS256" }, key: KeyObject = pair.privateKey): string {
+function rs256(
+  claims: unknown,
+  header: object | string = { alg: "RS256" },
+  key: KeyObject = pair.privateKey,
+): string {
   const input = `${part(header)}.${part(claims)}`;
   return `${input}.${sign("sha256", Buffer.from(input), key).toString("base64url")}`;
 }
@@ -67,6 +74,9 @@ beforeAll(async () => {
       "log.level": "debug",
     },
   });
+  lenient = await Server.start({
+    sets: { workers: 1, "auth.jwt": { algorithms: ["RS256"], publicKeyFile: join(folder, "key.pem") } },
+  });
 }, 60_000);
 afterEach(() => abused.expectNobodyHurt());
 afterAll(async () => {
@@ -78,6 +88,7 @@ afterAll(async () => {
       expect(seen.includes(token), `${token.slice(0, 20)}… is in a log or a metric`).toBe(false);
     }
   } finally {
+    await lenient[Symbol.asyncDispose]();
     await abused.end();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -123,6 +134,11 @@ describe("AU1 algorithms", () => {
     { row: "None", token: unsigned("None") },
     { row: "nOnE", token: unsigned("nOnE") },
     { row: "' none'", token: unsigned(" none") },
+    { row: "'none' with a signature", token: `${unsigned("none")}${"A".repeat(342)}` },
+    { row: "an empty alg", token: rs256(good(), { alg: "" }) },
+    { row: "a list of algs", token: rs256(good(), { alg: ["RS256"] }) },
+    { row: "RS256 and then none", token: rs256(good(), '{"alg":"RS256","alg":"none"}') },
+    { row: "rs256", token: rs256(good(), { alg: "rs256" }) },
     { row: "HS256 with the public key as its secret", token: confused() },
     { row: "no alg", token: rs256(good(), {}) },
     { row: "an alg that is not configured", token: rs256(good(), { alg: "RS512" }) },
@@ -196,6 +212,12 @@ describe("AU5 signatures", () => {
     { row: "of four parts", token: `${whole}.x` },
     { row: "with one bit changed", token: `${header}.${claims}.${other}${signature.slice(1)}` },
     { row: "padded", token: `${whole}==` },
+    { row: "with other pad bits", token: withOtherPadBits(whole) },
+    {
+      row: "in the other alphabet",
+      token: `${header}.${claims}.${signature.replaceAll("_", "/").replaceAll("-", "+")}=`,
+    },
+    { row: "with its parts exchanged", token: `${claims}.${header}.${signature}` },
     { row: "all zeros", token: `${header}.${claims}.${Buffer.alloc(256).toString("base64url")}` },
     { row: "of other claims", token: `${header}.${part({ ...good(), sub: "root" })}.${signature}` },
   ])("AU5 $row: 4500", async ({ token }) => {
@@ -216,7 +238,76 @@ describe("AU5 signatures", () => {
   });
 });
 
+describe("AU5 a header with something broken is not one without a token", () => {
+  it.each([
+    { row: "nothing behind Bearer", value: () => "Bearer" },
+    { row: "two tokens", value: () => `Bearer ${rs256(good())} ${rs256(good())}` },
+    { row: "a tab for the space", value: () => `Bearer\t${rs256(good())}` },
+  ])("AU5 $row: 4500, and 401 over HTTP, also where none is needed", async ({ value }) => {
+    for (const server of [abused.server, lenient]) {
+      const authorization = value();
+      const lines = { Authorization: authorization };
+      const peer = await upgrade(server.http, "/ws", lines);
+      await peer.until(() => peer.events.some(({ kind }) => kind === "close"), 10_000);
+      expect(peer.events.at(-1)).toMatchObject({ kind: "close", code: 4500 });
+      peer.socket.destroy();
+      const read = await get(`${server.http}/api/topics/quote.A`, { headers: { authorization } });
+      expect(read.status).toBe(401);
+    }
+  });
+
+  it("AU5 a proxy's own Basic says nothing of a token", async () => {
+    const lines = { Authorization: "Basic dXNlcjpwYXNz" };
+    const peer = await upgrade(lenient.http, "/ws", lines);
+    peer.sendText('{"id":1,"method":"subscribe","params":{"topics":["quote.A"]}}');
+    await peer.until(() => peer.events.some(({ text }) => text.includes('"id":1')), 10_000);
+    expect(peer.events.at(-1)?.text).toContain('"topics":{"quote.A"');
+    peer.socket.destroy();
+  });
+});
+
 describe("AU6 while it is connected", () => {
+  it("AU6 renewed by what is no token, or another's: refused, and the rights stay as they were", async () => {
+    const peer = await Peer.native(abused.server.ws, `?token=${rs256(good())}`);
+    const refusals = [
+      [rs256({ ...good(), sub: "bob" }), "forbidden"],
+      [rs256({ ...good(), sub: undefined }), "forbidden"],
+      [rs256({ ...good(), sub: "Alice" }), "forbidden"],
+      [rs256({ ...good(), exp: nowSec() - 60 }), "unauthorized"],
+      [rs256(good(), { alg: "RS256" }, strangerPair.privateKey), "unauthorized"],
+      ["", "unauthorized"],
+      ["a".repeat(60_000), "unauthorized"],
+      [5, "bad_request"],
+      [null, "bad_request"],
+      [[rs256(good())], "bad_request"],
+    ] as const;
+    for (const [token, code] of refusals) {
+      if (typeof token === "string" && token !== "") sent.push(token);
+      expect((await peer.command("token", { token })).error?.code, code).toBe(code);
+    }
+    expect(await peer.subscribe("trade.RENEWED")).toBeDefined();
+    await peer.close();
+  });
+
+  it(
+    "AU6 renewed to a shorter time: 4502 by the new one; to a longer one: it stays",
+    { timeout: 30_000 },
+    async () => {
+      const soon = nowSec() + 2;
+      const [shorter, longer] = await Promise.all([
+        Peer.native(abused.server.ws, `?token=${rs256(good())}`),
+        Peer.native(abused.server.ws, `?token=${rs256({ ...good(), exp: soon })}`),
+      ]);
+      expect((await longer.command("token", { token: rs256(good()) })).result).toEqual({});
+      expect((await shorter.command("token", { token: rs256({ ...good(), exp: soon }) })).result).toEqual({});
+      expect(await shorter.ended).toMatchObject({ code: 4502 });
+      // The other would have ended by now, but for the jitter of at most 4.5 s.
+      await delay(Math.max(0, (soon + 6) * 1000 - Date.now()));
+      await longer.command("ping");
+      await longer.close();
+    },
+  );
+
   it(
     "AU6 a token that expires: 4502, at most 5 s later (and 5 s of tolerance)",
     { timeout: 30_000 },
@@ -437,6 +528,12 @@ describe("AU9 the address of the keys", () => {
     await until("it to serve on", async () => (await get(`${server.http}/healthz`)).status === 200);
   });
 });
+
+/** Of the last character of 256 bytes in base64url four bits count for nothing; here the last of them is another. */
+function withOtherPadBits(token: string): string {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  return token.slice(0, -1) + (alphabet[alphabet.indexOf(token.slice(-1)) ^ 1] ?? "");
+}
 
 function tokenOfK1(): string {
   return rs256(good(), { alg: "RS256", kid: "k1" });

@@ -291,6 +291,12 @@ describe("HT9 requests that two readers read differently", () => {
         `5;${"x".repeat(65_536)}\r\nhello\r\n0\r\n\r\n${hidden}`,
       ),
     },
+    { row: "two Hosts", bytes: post([type, "Host: other", "Content-Length: 2"], `{}${hidden}`) },
+    {
+      row: "two Authorizations",
+      bytes: post([type, "Authorization: Bearer other", "Content-Length: 2"], `{}${hidden}`),
+    },
+    { row: "a Host with a path", bytes: `GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n${hidden}` },
     {
       row: "a chunk size with a sign",
       bytes: post([type, "Transfer-Encoding: chunked"], `+5\r\nhello\r\n0\r\n\r\n${hidden}`),

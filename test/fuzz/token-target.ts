@@ -52,20 +52,20 @@ export const tokenTarget: FuzzTarget = {
   },
 };
 
-/** RFC 9110 §11.4: the scheme in any case, spaces, the token. */
+/** RFC 9110 §11.4: the scheme in any case, spaces, one word; with anything else behind it a token that is never good. */
 function headerTwin(text: string): string | null {
-  const [scheme = "", ...rest] = text.split(" ");
-  const words = rest.filter((word) => word !== "");
-  const [word = ""] = words;
-  if (scheme.toLowerCase() !== "bearer" || words.length !== 1 || /\s/u.test(word)) return null;
-  return word;
+  const [scheme = ""] = text.split(/\s/u);
+  if (scheme.toLowerCase() !== "bearer") return null;
+  const words = text.slice(scheme.length).split(" ");
+  const [word = "", ...others] = words.filter((each) => each !== "");
+  return others.length > 0 || /\s/u.test(word) ? "" : word;
 }
 
 function tokenTwin(token: string): boolean {
   const parts = token.split(".");
   const [header = "", payload = "", signature = ""] = parts;
   if (parts.length !== 3 || parts.some((part) => !/^[\w-]+$/u.test(part))) return false;
-  const isSigned = Buffer.from(signature, "base64url").equals(signatureOf(`${header}.${payload}`));
+  const isSigned = signature === signatureOf(`${header}.${payload}`).toString("base64url");
   const [head, body] = [decoded(header), decoded(payload)];
   if (!isSigned || head === null || body === null) return false;
   if (head["alg"] !== "HS256" || head["crit"] !== undefined) return false;

@@ -96,6 +96,7 @@ describe("paths and methods (RFC 9110 §15.5.5, §15.5.6)", () => {
     ["a bad escape", "GET /demo/%zz%00 HTTP/1.1\r\nHost: a\r\n", 400],
     ["an overlong escape", "GET /demo/%c0%ae HTTP/1.1\r\nHost: a\r\n", 400],
     ["HTTP/1.0", "GET /healthz HTTP/1.0\r\n", 200],
+    ["an empty Host, as probes send it", "GET /healthz HTTP/1.1\r\nHost:\r\n", 200],
     ["an Expect nobody knows", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: cookies\r\n", 417],
     ["8 KiB of query", `GET /healthz?${"a=1&".repeat(2000)} HTTP/1.1\r\nHost: a\r\n`, 200],
   ])("stands %s", async (_name, head, status) => {
@@ -120,6 +121,15 @@ describe("what is not HTTP is answered and cut", () => {
     [
       "a bad chunk size",
       "POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+      400,
+      "bad_request",
+    ],
+    ["two Hosts", `${good}Host: a\r\n${close}`, 400, "bad_request"],
+    ["a Host with a path", `GET /healthz HTTP/1.1\r\nHost: a/b\r\n${close}`, 400, "bad_request"],
+    ["a Host with a user", `GET /healthz HTTP/1.1\r\nHost: u@a\r\n${close}`, 400, "bad_request"],
+    [
+      "two Authorizations",
+      `${good}authorization: Bearer a\r\nAuthorization: Bearer b\r\n${close}`,
       400,
       "bad_request",
     ],

@@ -174,6 +174,9 @@ describe("POST /api/publish with one JSON message", () => {
   it.each([
     ["none", {}, null, false],
     ["another scheme", { authorization: "Basic abc" }, null, false],
+    ["a scheme that only begins so", { authorization: "Bearers abc" }, null, false],
+    ["no key behind the scheme", { authorization: "Bearer" }, "", false],
+    ["two keys", { authorization: "Bearer a b" }, "", false],
     ["Forwarded", { forwarded: "for=1.2.3.4" }, null, true],
     ["X-Forwarded-Proto", { "x-forwarded-proto": "https" }, null, true],
     ["an empty X-Forwarded-For", { "x-forwarded-for": "" }, null, true],
