@@ -154,6 +154,11 @@ const flushSchema = section("When publications are written to sockets.", {
       "Under load, publications are collected for at most this long before they are written together.",
     unit: "milliseconds",
   }),
+  batchWindowMsMax: integer(0, 1000, 60, {
+    description:
+      "The same for readers that asked for batches (`?batch=1`): the more lines in a message, the smaller each when compressed.",
+    unit: "milliseconds",
+  }),
   ringMessagesMax: integer(1, 65_536, 256, {
     description: "Encoded publications kept per topic and worker for readers that fell behind.",
     unit: "messages",

@@ -3,7 +3,7 @@
  * their readers; at a flush the pending entries are sealed into one buffer that goes to every member with one write.
  * A connection whose topics are all its own is an audience of one: the same code.
  */
-import type { Entry, Variant } from "./entry.ts";
+import { type Entry, isBatchVariant, type Variant } from "./entry.ts";
 import type { Membership } from "./reader.ts";
 import type { Sweep } from "./sweep.ts";
 import type { AudienceTopic, TopicLog } from "./topic-log.ts";
@@ -11,6 +11,8 @@ import type { AudienceTopic, TopicLog } from "./topic-log.ts";
 export class Audience {
   readonly variant: Variant;
   readonly classMs: number;
+  /** Its window under load is that of batches. */
+  readonly isBatched: boolean;
   /** How long it waits of the first window, in [0, 1): others wait for another time. */
   readonly phase: number;
   readonly topics = new Map<TopicLog, AudienceTopic>();
@@ -44,6 +46,7 @@ export class Audience {
   constructor(variant: Variant, classMs: number, phase: number) {
     this.variant = variant;
     this.classMs = classMs;
+    this.isBatched = isBatchVariant(variant);
     this.phase = phase;
   }
 

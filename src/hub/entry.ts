@@ -28,6 +28,11 @@ export function seesPositions(variant: Variant): boolean {
   return variant !== "raw" && variant !== "raw+deflate";
 }
 
+/** Whether the publications of a flush come in one message. */
+export function isBatchVariant(variant: Variant): boolean {
+  return variant === "batch" || variant === "batch+deflate";
+}
+
 const lineBreaks = /[\r\n]/g;
 const headerScratch = Buffer.alloc(10);
 

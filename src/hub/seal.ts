@@ -7,7 +7,7 @@ import { deflateBytesMin, deflateFrame } from "../codec/deflate.ts";
 import type { Slab } from "../codec/slab.ts";
 import { frameHeaderBytes, payloadOf, writeFrameHeader } from "../codec/frame-encoder.ts";
 import { opcode } from "../codec/opcode.ts";
-import type { CompressedVariant, Entry, Variant } from "./entry.ts";
+import { type CompressedVariant, type Entry, isBatchVariant, type Variant } from "./entry.ts";
 
 const lineFeed = 0x0a;
 
@@ -77,8 +77,4 @@ export function sealCompressed(entries: readonly Entry[], variant: CompressedVar
   if (shared.length === entries.length) return frame;
   const others = entries.filter(({ log }) => !log.topic.sharesCompression);
   return seal(others, variant, [frame], slab);
-}
-
-function isBatchVariant(variant: Variant): boolean {
-  return variant === "batch" || variant === "batch+deflate";
 }

@@ -277,7 +277,7 @@ export const workerCatalogue = {
     name: "tapecast_flush_window_seconds",
     type: "gauge",
     labels: [],
-    help: "Least time between two flushes to one audience. 0 while there is little to do, at most `flush.windowMsMax`.",
+    help: "Least time between two flushes to one audience. 0 while there is little to do, at most `flush.windowMsMax`; that of readers of batches is as many times as wide as `flush.batchWindowMsMax` is.",
     aggregator: "max",
   },
   ringBytes: {

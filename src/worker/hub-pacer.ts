@@ -2,7 +2,8 @@
  * Gives the hub its turns. While there is little to do, a turn follows at the end of the event-loop turn in which
  * publications arrived, so nothing is added to their latency. When writing everything at once would take more of the
  * worker's time than there is, the flush window opens, up to `flush.windowMsMax`, so that more publications share one
- * system call; it closes again by itself. What decides is the time that turns would take without a window, which does
+ * system call; it closes again by itself. For readers of batches, who asked for fewer and larger messages, it opens as far
+ * as `flush.batchWindowMsMax`. What decides is the time that turns would take without a window, which does
  * not change with the window: by the time that they do take it would never open far enough.
  */
 import type { Clock } from "../base/clock.ts";
@@ -19,9 +20,13 @@ const measureMs = 50;
 const loadMin = 0.6;
 const loadMax = 0.9;
 
+/** An opening below this share is none: it would save nothing, and the window closes for good. */
+const opennessMin = 0.05;
+
 export class HubPacer {
   readonly #clock: Clock;
   readonly #windowMsMax: number;
+  readonly #batchWindowMsMax: number;
   readonly #run: () => void;
   #hub: Hub | null = null;
   #isImmediate = false;
@@ -31,11 +36,14 @@ export class HubPacer {
   #busyMs = 0;
   #writes = 0;
   #wantedWrites = 0;
+  /** How far the windows are open, of what they may be at most. */
+  #openness = 0;
   #isStopped = false;
 
-  constructor(clock: Clock, windowMsMax: number) {
+  constructor(clock: Clock, windowMsMax: number, batchWindowMsMax: number) {
     this.#clock = clock;
     this.#windowMsMax = windowMsMax;
+    this.#batchWindowMsMax = batchWindowMsMax;
     this.#measuredMs = clock.nowMs();
     this.#run = () => this.#turn();
   }
@@ -81,7 +89,7 @@ export class HubPacer {
     this.#busyMs += endMs - startMs;
     if (endMs - this.#measuredMs >= measureMs) this.#adapt(hub, endMs);
     // An open window is looked at again even if nothing more comes, so that it is closed for what comes then.
-    const lookMs = hub.windowMs > 0 ? endMs + measureMs : Number.POSITIVE_INFINITY;
+    const lookMs = this.#openness > 0 ? endMs + measureMs : Number.POSITIVE_INFINITY;
     if (nextMs !== Number.POSITIVE_INFINITY || lookMs !== Number.POSITIVE_INFINITY) {
       this.wake(Math.min(nextMs, lookMs));
     }
@@ -94,8 +102,10 @@ export class HubPacer {
     const load = ((this.#busyMs / (nowMs - this.#measuredMs)) * wanted) / written;
     const share = Math.min(1, Math.max(0, (load - loadMin) / (loadMax - loadMin)));
     // Half of the way at each look: the window itself changes the load.
-    const windowMs = (hub.windowMs + share * this.#windowMsMax) / 2;
-    hub.windowMs = windowMs < 1 ? 0 : windowMs;
+    const openness = (this.#openness + share) / 2;
+    this.#openness = openness < opennessMin ? 0 : openness;
+    hub.windowMs = this.#openness * this.#windowMsMax;
+    hub.batchWindowMs = this.#openness * this.#batchWindowMsMax;
     this.#busyMs = 0;
     this.#writes = writes;
     this.#wantedWrites = wantedWrites;

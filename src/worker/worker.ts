@@ -132,7 +132,7 @@ export class Worker {
     );
     this.#rules = new RuleFigures(config.topics);
     const { broker } = parts;
-    this.#pacer = new HubPacer(systemClock, config.flush.windowMsMax);
+    this.#pacer = new HubPacer(systemClock, config.flush.windowMsMax, config.flush.batchWindowMsMax);
     this.#hub = new Hub(
       {
         ringMessagesMax: config.flush.ringMessagesMax,

@@ -93,7 +93,7 @@ describe("the documents", () => {
       waitingCommandBytesTotalMax: 67_108_864,
     });
     expect(heartbeat).toEqual({ intervalMs: 25_000, timeoutMs: 8000 });
-    expect(flush).toEqual({ windowMsMax: 20, ringMessagesMax: 256 });
+    expect(flush).toEqual({ windowMsMax: 20, batchWindowMsMax: 60, ringMessagesMax: 256 });
     expect(demo).toEqual({ replay: null, speed: 1, loop: true, rootEcho: false });
     expect(auth).toEqual({ required: false, publishKeys: [], jwt: null, allowedOrigins: "same-origin" });
     expect(listen).toEqual({

@@ -195,6 +195,23 @@ describe("one write per reader and flush", () => {
     expect(world.hub.turn(world.nowMs, 5) - world.nowMs).toBeCloseTo(20);
   });
 
+  it("collects for readers of batches as long as their own window says", () => {
+    const world = new HubWorld();
+    const batches = world.client("batch");
+    const others = world.client();
+    for (const client of [batches, others]) world.subscribe(client, [chat("chat.a")]);
+    world.hub.windowMs = 10;
+    world.hub.batchWindowMs = 30;
+    for (let elapsedMs = 0; elapsedMs < 300; elapsedMs += 1) {
+      world.publish("chat.a");
+      world.go(1);
+    }
+    expect(others.sink.writes).toBeGreaterThanOrEqual(29);
+    expect(others.sink.writes).toBeLessThanOrEqual(33);
+    expect(batches.sink.writes).toBeGreaterThanOrEqual(10);
+    expect(batches.sink.writes).toBeLessThanOrEqual(12);
+  });
+
   it("lets a reader that is seldom sent something wait for nothing, however wide the window is", () => {
     const world = new HubWorld();
     const client = world.client();

@@ -137,7 +137,10 @@ class World {
     else if (dice < 0.95) this.add();
     else if (dice < 0.96) this.leave(this.alive());
     else if (dice < 0.962) this.gap();
-    else this.hub.windowMs = this.pick([0, 0, 5, 20]);
+    else {
+      this.hub.windowMs = this.pick([0, 0, 5, 20]);
+      this.hub.batchWindowMs = 3 * this.hub.windowMs;
+    }
   }
 
   alive(): Client | undefined {

@@ -9,6 +9,7 @@ import { HubPacer } from "../../src/worker/hub-pacer.ts";
 class FakeHub {
   readonly counters = new HubCounters();
   windowMs = 0;
+  batchWindowMs = 0;
   readonly turns: { readonly atMs: number; readonly budgetMs: number }[] = [];
   /** What the next turns do; each returns when it wants to run again. */
   onTurn: (nowMs: number) => number = () => Number.POSITIVE_INFINITY;
@@ -21,8 +22,8 @@ class FakeHub {
 
 const nowMs = (): number => performance.now();
 
-function pacerOf(windowMsMax = 20): { pacer: HubPacer; hub: FakeHub } {
-  const pacer = new HubPacer({ nowMs, wallMs: nowMs }, windowMsMax);
+function pacerOf(windowMsMax = 20, batchWindowMsMax = 60): { pacer: HubPacer; hub: FakeHub } {
+  const pacer = new HubPacer({ nowMs, wallMs: nowMs }, windowMsMax, batchWindowMsMax);
   const hub = new FakeHub();
   pacer.drive(hub as unknown as Hub);
   return { pacer, hub };
@@ -152,8 +153,31 @@ describe("HubPacer", () => {
     expect(widening).toEqual(widening.toSorted((left, right) => left - right));
     expect(hub.windowMs).toBeGreaterThan(18);
     expect(hub.windowMs).toBeLessThanOrEqual(20);
+    expect(hub.batchWindowMs).toBeCloseTo(3 * hub.windowMs);
     windowsUnder(1);
     expect(hub.windowMs).toBe(0);
+    expect(hub.batchWindowMs).toBe(0);
+  });
+
+  it.each([
+    { windowMsMax: 0, batchWindowMsMax: 60 },
+    { windowMsMax: 20, batchWindowMsMax: 0 },
+    { windowMsMax: 0, batchWindowMsMax: 0 },
+  ])("opens either window without the other: %o", ({ windowMsMax, batchWindowMsMax }) => {
+    const { pacer, hub } = pacerOf(windowMsMax, batchWindowMsMax);
+    for (let round = 0; round < 60; round += 1) {
+      sweeping(hub, 9);
+      pacer.wake(nowMs());
+      go(1);
+    }
+    expect(hub.windowMs).toBeGreaterThanOrEqual(windowMsMax * 0.9);
+    expect(hub.windowMs).toBeLessThanOrEqual(windowMsMax);
+    expect(hub.batchWindowMs).toBeGreaterThanOrEqual(batchWindowMsMax * 0.9);
+    expect(hub.batchWindowMs).toBeLessThanOrEqual(batchWindowMsMax);
+    hub.onTurn = () => Number.POSITIVE_INFINITY;
+    go(1000);
+    expect([hub.windowMs, hub.batchWindowMs]).toEqual([0, 0]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("opens by what writing at once would take, however little the shared writes take", () => {
@@ -175,15 +199,6 @@ describe("HubPacer", () => {
     // Turns take a fifth of the time; without the window they would take five times as much.
     expect(windowAfter(5)).toBeGreaterThan(19);
     expect(windowAfter(2)).toBe(0);
-  });
-
-  it("closes a window that nobody needs any longer, before the next publication comes", () => {
-    const { pacer, hub } = pacerOf(20);
-    hub.windowMs = 20;
-    pacer.wake(nowMs());
-    go(1000);
-    expect(hub.windowMs).toBe(0);
-    expect(vi.getTimerCount()).toBe(0);
   });
 
   it.each([
