@@ -11,6 +11,7 @@ import type { MetricsSnapshot } from "../metrics/snapshot.ts";
 import { AcceptShares } from "./accept-shares.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { firstFailureOrAll, portOf, type StartResult } from "./start-result.ts";
+import { workerFlags } from "./worker-flags.ts";
 import { WorkerProcess, type WorkerEnd, type WorkerObserver } from "./worker-process.ts";
 
 /** Told of everything that concerns others than the supervisor. */
@@ -86,7 +87,12 @@ export class Supervisor implements WorkerObserver {
     // The workers accept by themselves (docs/adr/0005-accepting.md). The primary's round robin costs both half of a
     // handshake, and hands a worker one socket in each turn of its event loop.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
-    cluster.setupPrimary({ exec: this.#options.workerExec, args: [], serialization: "advanced" });
+    cluster.setupPrimary({
+      exec: this.#options.workerExec,
+      execArgv: [...process.execArgv, ...workerFlags(process.versions.v8)],
+      args: [],
+      serialization: "advanced",
+    });
     this.#watchedMs = performance.now();
     this.#watchTimer = setInterval(() => this.#watch(), heartbeatIntervalMs / 2);
     const starts = this.#slots.map((slot) => {

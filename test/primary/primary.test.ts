@@ -1,6 +1,9 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
+import { workerFlags } from "../../src/primary/worker-flags.ts";
 import { isAlive, PrimaryProcess, until } from "./primary-process.ts";
 
 // Each test starts processes that load TypeScript; on a busy machine that alone takes seconds.
@@ -45,6 +48,34 @@ describe("PRODUCT §2: serve prints one line per listening address, then logs", 
     expect(lines[1]).toMatch(/^admin http:\/\/127\.0\.0\.1:\d+$/u);
     for (const line of lines.slice(2)) expect(JSON.parse(line)).toMatchObject({ process: "primary" });
     expect(primary.childPids()).toHaveLength(3);
+  });
+});
+
+describe("what workers are started with", () => {
+  it("is what the primary was, and the flags of their V8", async () => {
+    const primary = await started({ workers: 2 });
+    const flags = workerFlags(process.versions.v8);
+    for (const pid of primary.childPids()) {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      expect(words).toEqual(expect.arrayContaining(flags));
+      expect(words.filter((word) => word.startsWith("--interrupt-budget"))).toHaveLength(flags.length);
+    }
+  });
+
+  it("is taken by this node", () => {
+    const flags = workerFlags(process.versions.v8);
+    const { status, stdout } = spawnSync(process.execPath, [...flags, "-p", "1 + 1"], { encoding: "utf8" });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "2\n" });
+  });
+
+  it.each([
+    ["11.3.244.8-node.30", 1],
+    ["12.4.254.21-node.33", 0],
+    ["14.1.146.11-node.14", 0],
+    ["1.1", 0],
+    ["", 0],
+  ])("of V8 %o: %i", (v8, count) => {
+    expect(workerFlags(v8)).toHaveLength(count);
   });
 });
 
