@@ -5,7 +5,7 @@
 // writes `{"t":NANOSECONDS,"s":TOPIC,"n":NUMBER,…`). The CPU time of the servers is read from /proc at the very
 // moments at which counting begins and ends.
 //
-// It talks to the runner in lines. It connects, prints {"event":"open",…}; on `go` it warms up, counts, prints
+// It talks to the runner in lines. It connects, prints {"event":"open",…}; on each `go` it warms up, counts, prints
 // {"event":"result",…}; it ends when its standard input does, so it cannot outlive the runner.
 #include <arpa/inet.h>
 #include <cerrno>
@@ -408,7 +408,7 @@ int main(int count, char** arguments) {
   input.data.u32 = inputMark;
   epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &input);
 
-  enum { opening, settling, waiting, warming, counting, finished } phase = opening;
+  enum { opening, settling, waiting, warming, counting } phase = opening;
   Usage before = usageOf(options.servers), atStart, apartAtStart;
   uint64_t begun = nowNs(), since = begun;
   int started = 0;
@@ -417,7 +417,7 @@ int main(int count, char** arguments) {
   auto passed = [&](double seconds, uint64_t now) { return now - since >= (uint64_t)(seconds * 1e9); };
   for (;;) {
     while (started < options.connections && started - (int)openCount - (int)deadCount < options.inFlight) startConnection(epoll, started++);
-    int ready = epoll_wait(epoll, events, 1024, phase == waiting || phase == finished ? 200 : 5);
+    int ready = epoll_wait(epoll, events, 1024, phase == waiting ? 200 : 5);
     for (int i = 0; i < ready; i++) {
       if (events[i].data.u32 != inputMark) { takeEvent(epoll, events[i]); continue; }
       char line[64];
@@ -439,13 +439,15 @@ int main(int count, char** arguments) {
       atStart = usageOf(options.servers);
       apartAtStart = usageOf(options.apart);
       since = nowNs();
+      messages = frames = compressedFrames = bytes = reads = sampledMessages = sampledBytes = 0;
+      latencyUs = Histogram();
       isCounting = true;
       phase = counting;
     } else if (phase == counting && passed(options.durationSec, now)) {
       Usage atEnd = usageOf(options.servers), apartAtEnd = usageOf(options.apart);
       isCounting = false;
       printResult((now - since) / 1e9, atStart, atEnd, apartAtStart, apartAtEnd);
-      phase = finished;
+      phase = waiting;
     }
   }
 }

@@ -82,16 +82,20 @@ export class TimerWheel {
   /**
    * Calls every entry that is due. Entries may schedule and cancel themselves and each
    * other meanwhile: what is scheduled during the call comes due in a later one.
+   * @param budgetMs after which the rest waits for the next call: a thousand that come due together keep nobody waiting.
+   * @returns whether something that is due waits for the next call.
    * Cost: O(due entries + elapsed ticks), at most one sweep of the wheel however long the process stood still.
    */
-  advance(nowMs: number): void {
+  advance(nowMs: number, budgetMs = Number.POSITIVE_INFINITY): boolean {
+    const beganMs = this.#clock.nowMs();
     const target = Math.floor(nowMs / this.tickMs);
     const first = Math.max(this.#tick + 1, target - this.#slots.length + 1);
     for (let tick = first; tick <= target; tick += 1) this.#collect(tick % this.#slots.length, target);
     if (target > this.#tick) this.#tick = target;
     for (;;) {
       const entry = this.#due.wheelNext;
-      if (entry === null || entry === this.#due) return;
+      if (entry === null || entry === this.#due) return false;
+      if (this.#clock.nowMs() - beganMs >= budgetMs) return true;
       this.cancel(entry);
       entry.onDeadline(nowMs);
     }

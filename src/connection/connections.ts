@@ -14,6 +14,12 @@ import { Connection } from "./connection.ts";
 import type { ConnectionsShared } from "./connections-shared.ts";
 import type { Transport } from "./transport.ts";
 
+/**
+ * Deadlines of one turn of the event loop: a thousand frozen readers that are ended at once, or ten thousand pings, take
+ * a tenth of a second of work together, and the others are served in between.
+ */
+const wheelBudgetMs = 1;
+
 /** One per worker. Nothing has a deadline before `start`. */
 export class Connections implements ConnectionsShared {
   readonly clock: Clock;
@@ -56,7 +62,9 @@ export class Connections implements ConnectionsShared {
     this.turns = new TurnQueue(clock, workMsPerSecMax);
     this.turns.onShareSpent = () => limitCounters.hit("workMsPerSecMax");
     this.wheel = new TimerWheel(clock);
-    this.#turnWheel = () => this.wheel.advance(this.clock.nowMs());
+    this.#turnWheel = () => {
+      if (this.wheel.advance(this.clock.nowMs(), wheelBudgetMs)) setImmediate(this.#turnWheel);
+    };
   }
 
   /** Every connection whose socket is not closed yet. Do not keep it: it is the live set. */

@@ -33,6 +33,12 @@ export class Audience {
   /** A flush that has not reached all members yet. */
   sweep: Sweep | null = null;
   flushedMs = Number.NEGATIVE_INFINITY;
+  /** Of the flush that is scheduled or on its way: when it is due, and how long it has worked so far. */
+  dueMs = 0;
+  spentMs = 0;
+  /** How long its last flush worked, and for each member. */
+  flushMs = 0;
+  writeMs = 0;
   /** Whether its next flush waits for the window. */
   isPaced = false;
   /** When its members were last counted as wanting a write. */

@@ -12,6 +12,7 @@ import type { Membership, Reader } from "./reader.ts";
 import { isWorthCompressing, seal, sealCompressed } from "./seal.ts";
 import { Sweep } from "./sweep.ts";
 import type { TopicLog } from "./topic-log.ts";
+import type { TurnBudget } from "./turn-budget.ts";
 
 /** Room for the sealed batches of a flush. 256 KiB holds 1,000 quotes; a larger batch gets a buffer of its own. */
 const slabBytes = 262_144;
@@ -43,16 +44,16 @@ export class Delivery {
 
   /**
    * Gives the audience's pending entries to all who are in it, or goes on doing so.
-   * @param writesMax stops when the counter of writes reaches this.
-   * @returns whether it is done; if not, call it again before anything else is flushed.
+   * @param budget stops when this is spent.
+   * @returns whether it is done; if not, call it again.
    */
-  flush(audience: Audience, nowMs: number, writesMax: number): boolean {
+  flush(audience: Audience, nowMs: number, budget: TurnBudget): boolean {
     if (audience.sweep === null) this.#beginFlush(audience, nowMs);
     const { sweep, members } = audience;
     if (sweep === null) return true;
     for (let membership = sweep.next(members); membership !== null; membership = sweep.next(members)) {
       this.#serve(membership, sweep);
-      if (this.#counters.writes >= writesMax) return false;
+      if (budget.isSpent) return false;
     }
     audience.sweep = null;
     // Slower rate classes wait on purpose.

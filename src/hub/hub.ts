@@ -7,6 +7,7 @@ import { toByteString } from "../base/byte-string.ts";
 import type { Audience } from "./audience.ts";
 import { Delivery, lostIntervalMs } from "./delivery.ts";
 import { DueQueue } from "./due-queue.ts";
+import { FlushOrder } from "./flush-order.ts";
 import { seesPositions, type Entry, type Variant } from "./entry.ts";
 import { HubCounters } from "./hub-counters.ts";
 import { LostEvents } from "./lost-events.ts";
@@ -17,6 +18,7 @@ import type { ReaderSink } from "./reader.ts";
 import { RingBytes } from "./ring-bytes.ts";
 import { TopicLog } from "./topic-log.ts";
 import type { HubTopic } from "./topic-log.ts";
+import { TurnBudget } from "./turn-budget.ts";
 
 /** Where topics come from: the broker, through the worker. Never calls back from within these. */
 export interface TopicSource {
@@ -63,10 +65,10 @@ interface Waiter {
 
 /** Publications of one audience that come within this time would share a write even if there were no window. */
 const wantedEachMs = 1;
-/** Writes that fit in a millisecond of a turn's budget: one costs 5 to 10 µs. */
-const writesPerMs = 100;
 /** Timeouts and closings of one turn: somebody who leaves 1,024 topics is not to keep the others waiting. */
 const actionsPerTurn = 64;
+/** For an owner without a clock a turn ends by its writes alone. */
+const noClock = (): number => 0;
 
 export class Hub {
   readonly counters = new HubCounters();
@@ -79,14 +81,13 @@ export class Hub {
   readonly #delivery: Delivery;
   readonly #lost: LostEvents;
   readonly #ringBytes: RingBytes;
-  readonly #due = new DueQueue<Audience>();
+  readonly #due = new FlushOrder();
+  readonly #budget = new TurnBudget(this.counters);
   readonly #later = new DueQueue<(nowMs: number) => void>();
   /** True while bytes are being written: nobody joins or leaves an audience then. */
   #isWriting = false;
   /** Readers that went meanwhile. */
   readonly #removed: Reader[] = [];
-  /** The audience whose flush the last turn left unfinished. */
-  #sweeping: Audience | null = null;
   #nowMs = 0;
 
   constructor(options: HubOptions, source: TopicSource) {
@@ -361,30 +362,33 @@ export class Hub {
   /**
    * Does what is due: flushes, `lost` events, timeouts. Stops after about `budgetMs` of writing, so that reading,
    * accepting and heartbeats go on. Returns when it next wants to run: `nowMs` for at once, Infinity for never.
+   * @param elapsedMs how long the turn lasts already, for an owner with a clock.
    */
-  turn(nowMs: number, budgetMs: number): number {
+  turn(nowMs: number, budgetMs: number, elapsedMs: () => number = noClock): number {
     this.#nowMs = nowMs;
     for (let count = 0; count < actionsPerTurn; count += 1) {
       const action = this.#later.pop(nowMs);
       if (action === null) break;
       action(nowMs);
     }
-    const writesMax = this.counters.writes + budgetMs * writesPerMs;
+    const budget = this.#budget;
+    budget.begin(budgetMs, elapsedMs);
     for (;;) {
-      const audience = this.#sweeping ?? this.#due.pop(nowMs);
+      const audience = this.#due.next(nowMs);
       if (audience === null) break;
+      const beganMs = audience.members.length > 1 ? budget.spentMs : 0;
       this.#isWriting = true;
-      const isDone = this.#delivery.flush(audience, nowMs, writesMax);
+      const isDone = this.#delivery.flush(audience, nowMs, budget);
       this.#endWriting(false);
-      this.#sweeping = isDone ? null : audience;
+      const workedMs = audience.members.length > 1 ? budget.spentMs - beganMs : 0;
       if (isDone) {
+        this.#due.done(audience, workedMs);
         audience.isScheduled = false;
         // Also whoever came to wait for its next flush while this one was cut short: nobody else may ask for one.
         if (audience.isOwing) this.#schedule(audience);
-      }
-      if (this.counters.writes >= writesMax) break;
+      } else this.#due.putBack(audience, workedMs);
+      if (budget.isSpent) break;
     }
-    if (this.#sweeping !== null) return nowMs;
     return Math.max(nowMs, Math.min(this.#due.nextMs, this.#later.nextMs));
   }
 
@@ -439,7 +443,7 @@ export class Hub {
     if (audience.isScheduled) return;
     audience.isScheduled = true;
     const dueMs = audience.classMs === 0 ? this.#promptDueMs(audience) : this.#timedDueMs(audience);
-    this.#due.push(dueMs, audience);
+    this.#due.schedule(audience, dueMs);
     this.#options.wake(dueMs);
   }
 

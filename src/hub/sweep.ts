@@ -17,6 +17,7 @@ export class Sweep {
   isTakenByAll = true;
   #next: number;
   #visited = 0;
+  #servedCount = 0;
   #isDisturbed = false;
 
   /** @param start index of the member to begin with; the way goes downwards and around. */
@@ -30,6 +31,11 @@ export class Sweep {
   /** A member has left the list, and another one took its place: it may have been passed over. */
   disturb(): void {
     this.#isDisturbed = true;
+  }
+
+  /** Members that `next` has named. */
+  get servedCount(): number {
+    return this.#servedCount;
   }
 
   isOwedTo(membership: Membership): boolean {
@@ -49,7 +55,9 @@ export class Sweep {
       if (membership === undefined) return null;
       this.#next -= 1;
       this.#visited += 1;
-      if (this.isOwedTo(membership)) return membership;
+      if (!this.isOwedTo(membership)) continue;
+      this.#servedCount += 1;
+      return membership;
     }
   }
 }

@@ -82,7 +82,7 @@ export class HubPacer {
     this.#timerDueMs = Number.POSITIVE_INFINITY;
     const startMs = this.#clock.nowMs();
     const flushesBefore = hub.counters.flushes;
-    const nextMs = hub.turn(startMs, turnBudgetMs);
+    const nextMs = hub.turn(startMs, turnBudgetMs, () => this.#clock.nowMs() - startMs);
     const endMs = this.#clock.nowMs();
     if (hub.counters.flushes !== flushesBefore) hub.counters.flushDurationMs.observe(endMs - startMs);
     hub.counters.observeWritten(endMs);

@@ -1,9 +1,10 @@
 /**
  * Frozen readers among healthy ones (rows RS1 and RS2 of docs/ABUSE.md), at a size to choose. By hand:
- * `npm run abuse:frozen -- [--healthy 9000] [--frozen 1000]`. The readers are those of load/peers/swarm.cpp, which cost
+ * `npm run abuse:frozen -- --help`. The readers are those of load/peers/swarm.cpp, which cost
  * less than the server that they measure. Prints what a frozen reader cost the workers, how long each was kept after
- * the kernel took nothing more of it, and the healthy ones' delay before and meanwhile.
+ * the kernel took nothing more of it, and the healthy ones' delay without them and meanwhile.
  */
+import { spawnSync } from "node:child_process";
 import { Agent } from "node:http";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -20,18 +21,30 @@ const { values } = parseArgs({
     healthy: { type: "string", default: "9000" },
     frozen: { type: "string", default: "1000" },
     seconds: { type: "string", default: "15" },
+    rounds: { type: "string", default: "1" },
+    control: { type: "boolean", default: false },
+    "notsent-lowat": { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
 if (values.help) {
-  console.log(
-    "usage: npm run abuse:frozen -- [--healthy 9000] [--frozen 1000] [--seconds 15]\n\nHow many of each, and how long the healthy ones are measured before and meanwhile. Needs g++.",
-  );
+  console.log(`usage: npm run abuse:frozen -- [options]
+
+  --healthy 9000       readers of small messages, who are measured
+  --frozen 1000        readers of large messages, who read nothing
+  --seconds 15         of each measurement
+  --rounds 1           of measurements without and with the frozen ones
+  --control            each round also beside as many who read what they are sent
+  --notsent-lowat N    with this net.ipv4.tcp_notsent_lowat, in a network namespace of its own (needs root)
+
+Needs g++.`);
   process.exit(0);
 }
+if (values["notsent-lowat"] !== undefined) moveToNamespace(values["notsent-lowat"]);
 const healthyCount = Number(values.healthy);
 const frozenCount = Number(values.frozen);
 const seconds = Number(values.seconds);
+const rounds = Number(values.rounds);
 /** Publications a second on the topic of the healthy ones, and on the heavy one. */
 const lightPerSec = 5;
 const heavyPerSec = 5;
@@ -43,7 +56,19 @@ await using server = await Server.start({ sets: { "limits.handshakesPerSecMax": 
 const agent = new Agent({ keepAlive: true, maxSockets: 4 });
 const stopped = new AbortController();
 
-/** Readers of one topic on /raw. They are measured, once, when they are told to. */
+/** Runs this program again where the setting is its own, and ends as that does. */
+function moveToNamespace(lowat: string): never {
+  const script = `ip link set lo up && sysctl -qw net.ipv4.tcp_notsent_lowat=${Number(lowat)} && exec "$@"`;
+  const index = process.argv.findIndex((each) => each.startsWith("--notsent-lowat"));
+  const rest = process.argv.slice(1);
+  rest.splice(index - 1, process.argv[index]?.includes("=") === true ? 1 : 2);
+  const command = ["-n", "sh", "-c", script, "sh", process.execPath, ...process.execArgv, ...rest];
+  const { status, error } = spawnSync("unshare", command, { stdio: "inherit" });
+  if (error !== undefined) console.error(`no network namespace: ${error.message}`);
+  process.exit(status ?? 1);
+}
+
+/** Readers of one topic on /raw. They are measured when they are told to. */
 async function openSwarm(topic: string, connections: number, more: readonly string[]): Promise<Program> {
   const program = new Program(
     `readers of ${topic}`,
@@ -53,6 +78,10 @@ async function openSwarm(topic: string, connections: number, more: readonly stri
   const { open, dead } = swarmOpen(await program.line(/^\{"event":"open".*$/u, 60_000));
   if (open !== connections || dead > 0) throw new Error(`${open} of ${connections} opened, ${dead} ended`);
   return program;
+}
+
+function secondsOf(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 function ms(us: number): string {
@@ -88,47 +117,85 @@ function residentBytes(): number {
   return bytes;
 }
 
-// Half of the healthy ones are measured before, the other half meanwhile; all read all the time.
-const before = await openSwarm("quote.light", Math.ceil(healthyCount / 2), []);
-const meanwhile = await openSwarm("quote.light", Math.floor(healthyCount / 2), []);
+// All healthy ones read all the time, and are measured by turns: nobody else there, as many others who read what they
+// are sent, as many who read nothing.
+const healthy = await openSwarm("quote.light", healthyCount, []);
 const heavy = JSON.stringify("x".repeat(heavyBytes));
 const feeds = [
   feed("quote.light", lightPerSec, (count) => `{"t":${process.hrtime.bigint()},"s":0,"n":${count}}`),
   feed("trade.heavy", heavyPerSec, () => heavy),
 ];
-await delay(2000);
-const calm = await measure("before", before);
-const residentBefore = residentBytes();
-const frozen = await openSwarm("trade.heavy", frozenCount, ["--stalled", String(frozenCount)]);
-const cameMs = performance.now();
-const counting = measure("meanwhile", meanwhile);
-let peakBytes = 0;
-let pendingMs: number | null = null;
-await until(
-  "the frozen ones to be closed",
-  async () => {
-    peakBytes = Math.max(peakBytes, residentBytes() - residentBefore);
-    const metrics = await server.metrics();
-    if (pendingMs === null && metrics.sum("tapecast_lagging_readers") >= frozenCount * 0.99)
-      pendingMs = performance.now();
-    return metrics.sum("tapecast_connections_closed_total", { reason: "slow_consumer" }) >= frozenCount;
-  },
-  120_000,
-);
-const goneMs = performance.now();
-const disturbed = await counting;
-const shown = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const calm: SwarmResult[] = [];
+const beside: SwarmResult[] = [];
+const disturbed: SwarmResult[] = [];
+await delay(3000);
+for (let round = 0; round < rounds; round++) {
+  calm.push(await measure("nobody else", healthy));
+  if (values.control) beside.push(await measureBesideReaders());
+  disturbed.push(await measureBesideFrozen());
+  await delay(2000);
+}
 const metrics = await server.metrics();
 console.log(
-  `all ${frozenCount} frozen readers closed ${shown(goneMs - cameMs)} after the last came, ` +
-    `${pendingMs === null ? "-" : shown(goneMs - pendingMs)} after the kernel took no more of 99 in 100 (figures come each second); ` +
-    `by limits.pendingAgeMsMax ${metrics.sum("tapecast_limits_reached_total", { limit: "pendingAgeMsMax" })}, ` +
-    `by limits.pendingBytesMax ${metrics.sum("tapecast_limits_reached_total", { limit: "pendingBytesMax" })}; ` +
-    `the workers grew by ${(peakBytes / frozenCount / 1e6).toFixed(3)} MB for each at most; ` +
-    `p99 of the others ${((disturbed.p99Us / calm.p99Us - 1) * 100).toFixed(0)} % higher; ` +
+  `p99 of the others: ${shownP99(calm)} alone${values.control ? `, ${shownP99(beside)} beside as many who read` : ""}, ` +
+    `${shownP99(disturbed)} beside frozen ones, ${((p99Of(disturbed) / p99Of(calm) - 1) * 100).toFixed(0)} % more; ` +
     `${metrics.sum("tapecast_worker_restarts_total")} workers ended`,
 );
 stopped.abort();
 await Promise.all(feeds);
-for (const program of [before, meanwhile, frozen]) await program.stop(true);
+await healthy.stop(true);
 agent.destroy();
+
+async function measureBesideReaders(): Promise<SwarmResult> {
+  const readers = await openSwarm("trade.heavy", frozenCount, []);
+  try {
+    return await measure("beside readers", healthy);
+  } finally {
+    await readers.stop(true);
+  }
+}
+
+async function closedOf(): Promise<number> {
+  return (await server.metrics()).sum("tapecast_connections_closed_total", { reason: "slow_consumer" });
+}
+
+async function measureBesideFrozen(): Promise<SwarmResult> {
+  const [closedBefore, residentBefore] = [await closedOf(), residentBytes()];
+  const frozen = await openSwarm("trade.heavy", frozenCount, ["--stalled", String(frozenCount)]);
+  const cameMs = performance.now();
+  const counting = measure("beside frozen", healthy);
+  let peakBytes = 0;
+  let pendingMs: number | null = null;
+  await until(
+    "the frozen ones to be closed",
+    async () => {
+      // Each look costs the primary, through which publications go, some milliseconds.
+      await delay(500);
+      peakBytes = Math.max(peakBytes, residentBytes() - residentBefore);
+      const lagging = (await server.metrics()).sum("tapecast_lagging_readers");
+      if (pendingMs === null && lagging >= frozenCount * 0.99) pendingMs = performance.now();
+      return (await closedOf()) >= closedBefore + frozenCount;
+    },
+    120_000,
+  );
+  const goneMs = performance.now();
+  const result = await counting;
+  console.log(
+    `all ${frozenCount} frozen readers closed ${secondsOf(goneMs - cameMs)} after the last came, ` +
+      `${pendingMs === null ? "-" : secondsOf(goneMs - pendingMs)} after the kernel took no more of 99 in 100 (figures come each second); ` +
+      `the workers grew by ${(peakBytes / frozenCount / 1e6).toFixed(3)} MB for each at most`,
+  );
+  await frozen.stop(true);
+  return result;
+}
+
+/** The middle one of the rounds. */
+function p99Of(results: readonly SwarmResult[]): number {
+  const sorted = results.map(({ p99Us }) => p99Us).sort((a, b) => a - b);
+  return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
+}
+
+function shownP99(results: readonly SwarmResult[]): string {
+  const all = results.map(({ p99Us }) => ms(p99Us)).join(", ");
+  return `${ms(p99Of(results))} ms${results.length > 1 ? ` (${all})` : ""}`;
+}

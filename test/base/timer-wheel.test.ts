@@ -160,3 +160,46 @@ describe("timer wheel", () => {
     expect(wheel.size).toBe(due.size);
   });
 });
+
+describe("a budget for what comes due together", () => {
+  it("leaves the rest for the next call, in order, and loses none of it", () => {
+    const { clock, wheel } = wheelOf();
+    const rung: number[] = [];
+    const alarms = Array.from({ length: 100 }, (_, index) => {
+      const alarm = new Alarm();
+      alarm.onRing = () => {
+        rung.push(index);
+        clock.now += 0.25;
+      };
+      wheel.schedule(alarm, 10);
+      return alarm;
+    });
+    clock.now += 10;
+    let calls = 1;
+    while (wheel.advance(clock.now, 1)) {
+      expect(rung).toHaveLength(4 * calls);
+      calls += 1;
+    }
+    expect(rung).toEqual(alarms.map((_, index) => index));
+    expect(calls).toBe(25);
+    expect(wheel.size).toBe(0);
+  });
+
+  it("lets what waits be cancelled and moved", () => {
+    const { clock, wheel } = wheelOf();
+    const [first, cancelled, moved] = [new Alarm(), new Alarm(), new Alarm()];
+    for (const alarm of [first, cancelled, moved]) wheel.schedule(alarm, 10);
+    first.onRing = () => {
+      clock.now += 5;
+    };
+    clock.now += 10;
+    expect(wheel.advance(clock.now, 1)).toBe(true);
+    wheel.cancel(cancelled);
+    wheel.schedule(moved, 100);
+    expect(wheel.advance(clock.now, 1)).toBe(false);
+    expect([cancelled.rings.length, moved.rings.length]).toEqual([0, 0]);
+    clock.now += 110;
+    wheel.advance(clock.now, 1);
+    expect([cancelled.rings.length, moved.rings.length, wheel.size]).toEqual([0, 1, 0]);
+  });
+});
