@@ -77,6 +77,8 @@ export interface PublishOptions {
   readonly idempotencyKey?: string | undefined;
   /** Id of the publishing connection, handed on with the publication. */
   readonly origin?: string | undefined;
+  /** When the request for it came, of performance.now(): `publishTimeoutMs` counts from then. The call, when absent. */
+  readonly arrivedMs?: number | undefined;
 }
 
 export interface BrokerStatus {
@@ -122,10 +124,12 @@ export interface BrokerCounters {
 }
 
 /**
- * How long a publish may take, from the call to the error, repetitions and redirections included. The promise is a 503
- * within 2 s of the request: the rest is for the request's way in, a late timer and the answer's way out.
+ * How long a publish may take, from `PublishOptions.arrivedMs` to the error, repetitions and redirections included. The
+ * promise is a 503 within 2 s of the request: the rest is for a late timer and the answer's way out.
  */
 export const publishTimeoutMs = 1800;
+/** What a broker that seems well is given to answer in, however late it is asked: on a busy machine most are late. */
+export const publishChanceMs = 200;
 
 export interface Broker {
   readonly counters: BrokerCounters;
@@ -141,7 +145,10 @@ export interface Broker {
   open(topic: BrokerTopic, receiver: ArrivalReceiver): void;
   /** Wants them no longer. No call for the topic follows, not even a pending `onOpened`. */
   close(topic: string): void;
-  /** @throws BrokerError when it cannot be stored within `publishTimeoutMs`. Resolves to null on a live-only topic. */
+  /**
+   * @throws BrokerError when it cannot be stored within `publishTimeoutMs`, or `publishChanceMs` if that is later.
+   * Resolves to null on a live-only topic.
+   */
   publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null>;
   /**
    * Reads the log: after `since`, oldest first, at most `limit` entries; without `since` the newest `limit` entries.

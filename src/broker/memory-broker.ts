@@ -6,6 +6,7 @@ import { asBuffer } from "../base/byte-string.ts";
 import { BrokerError, invariant } from "../base/errors.ts";
 import { Arrival, type ArrivalReceiver } from "./arrival.ts";
 import {
+  publishChanceMs,
   publishTimeoutMs,
   type Broker,
   type BrokerListener,
@@ -111,14 +112,17 @@ export class MemoryBroker implements Broker {
 
   async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
     try {
-      const answer = await this.#ask((id) => ({
-        kind: "publish",
-        id,
-        topic,
-        data,
-        idempotencyKey: options.idempotencyKey ?? null,
-        origin: options.origin ?? null,
-      }));
+      const answer = await this.#ask(
+        (id) => ({
+          kind: "publish",
+          id,
+          topic,
+          data,
+          idempotencyKey: options.idempotencyKey ?? null,
+          origin: options.origin ?? null,
+        }),
+        options.arrivedMs,
+      );
       invariant(answer.kind === "published", "a publish is answered by its position");
       this.counters.publicationsPublished++;
       return answer.position;
@@ -178,7 +182,7 @@ export class MemoryBroker implements Broker {
     };
   }
 
-  #ask(message: (id: number) => WorkerBusMessage): Promise<Answer> {
+  #ask(message: (id: number) => WorkerBusMessage, arrivedMs = performance.now()): Promise<Answer> {
     if (!this.#status.ready) {
       return Promise.reject(new BrokerError(this.#status.reason ?? "not connected", true));
     }
@@ -187,8 +191,9 @@ export class MemoryBroker implements Broker {
     }
     this.#lastId++;
     const id = this.#lastId;
+    const deadlineMs = Math.max(arrivedMs + answerTimeoutMs, performance.now() + publishChanceMs);
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { deadlineMs: performance.now() + answerTimeoutMs, resolve, reject });
+      this.#pending.set(id, { deadlineMs, resolve, reject });
       this.#outbox.push(message(id));
     });
   }
@@ -223,7 +228,7 @@ export class MemoryBroker implements Broker {
   #rejectLate(): void {
     const nowMs = performance.now();
     for (const [id, { deadlineMs, reject }] of this.#pending) {
-      if (deadlineMs > nowMs) return;
+      if (deadlineMs > nowMs) continue;
       this.#pending.delete(id);
       reject(new BrokerError("the primary process did not answer in time", true));
     }

@@ -7,7 +7,13 @@ import { asBuffer } from "../base/byte-string.ts";
 import { createHash, randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { BrokerError, invariant } from "../base/errors.ts";
-import { publishTimeoutMs, type BrokerTopic, type Position, type PublishOptions } from "./broker.ts";
+import {
+  publishChanceMs,
+  publishTimeoutMs,
+  type BrokerTopic,
+  type Position,
+  type PublishOptions,
+} from "./broker.ts";
 import { encodeEnvelope, isOrigin } from "./bus-envelope.ts";
 import { callPublish, ensureLibrary, failureOf, sendAsking } from "./redis-functions.ts";
 
@@ -17,6 +23,8 @@ const callersKeyKeepMs = 300_000;
 const ownKeyKeepMs = 10_000;
 
 const repeatDelayMs = 50;
+/** A client that said nothing for so long is given up; a publish that came late waits less, which says little. */
+const silentMsMin = 1000;
 
 /** Publications that wait for Redis at once, on one worker. Beyond them a publish fails at once. */
 const pendingCountMax = 10_000;
@@ -50,6 +58,24 @@ export interface PublishRoute {
 
 type StoredTopic = BrokerTopic & { readonly history: NonNullable<BrokerTopic["history"]> };
 
+/** When a publish has to end. */
+class Deadline {
+  readonly #atMs: number;
+  /** Until when an answer of Redis is waited for. */
+  readonly answerMs: number;
+
+  constructor(arrivedMs: number | undefined) {
+    const nowMs = performance.now();
+    this.#atMs = Math.min(arrivedMs ?? nowMs, nowMs) + publishTimeoutMs;
+    this.answerMs = Math.max(this.#atMs, nowMs + publishChanceMs);
+  }
+
+  /** Until when a connection is waited for, and attempts are repeated; 0 when that is over. */
+  get leftMs(): number {
+    return Math.max(0, this.#atMs - performance.now());
+  }
+}
+
 /** See the file head. */
 export class RedisPublisher {
   readonly #routeOf: (topic: string) => PublishRoute;
@@ -73,27 +99,28 @@ export class RedisPublisher {
     this.#pendingBytes += data.length;
     try {
       const { history, name } = topic;
-      if (history === null) return await this.#handOn(name, data, origin);
-      return await this.#store({ ...topic, history }, data, origin ?? "", options.idempotencyKey);
+      const deadline = new Deadline(options.arrivedMs);
+      if (history === null) return await this.#handOn(name, data, origin, deadline);
+      return await this.#store({ ...topic, history }, data, origin ?? "", options.idempotencyKey, deadline);
     } finally {
       this.#pendingCount--;
       this.#pendingBytes -= data.length;
     }
   }
 
-  async #handOn(name: string, data: Uint8Array, origin: string | null): Promise<null> {
+  async #handOn(name: string, data: Uint8Array, origin: string | null, deadline: Deadline): Promise<null> {
     const route = this.#routeOf(name);
-    const deadlineMs = performance.now() + publishTimeoutMs;
     for (let redirectCount = 0; ; redirectCount++) {
-      const client = await route.link.whenUp(deadlineMs - performance.now());
+      const client = await route.link.whenUp(deadline.leftMs);
       if (client === null) throw route.link.error();
+      const askedMs = performance.now();
       try {
-        await before(deadlineMs, sendLive(client, route, name, encodeEnvelope(null, origin, data)));
+        await before(deadline.answerMs, sendLive(client, route, name, encodeEnvelope(null, origin, data)));
         return null;
       } catch (error) {
         // Redis said that it has not done it: to send it elsewhere is not to send it twice.
-        const mayFollow = failureOf(error) === "elsewhere" && deadlineMs - performance.now() > repeatDelayMs;
-        if (!mayFollow) throw giveUpOn(route.link, client, error);
+        const mayFollow = failureOf(error) === "elsewhere" && deadline.leftMs > repeatDelayMs;
+        if (!mayFollow) throw giveUpOn(route.link, client, error, askedMs);
         route.link.redirected?.(client, error);
         if (redirectCount > 0) await pause();
       }
@@ -105,10 +132,10 @@ export class RedisPublisher {
     data: Uint8Array,
     origin: string,
     idempotencyKey: string | undefined,
+    deadline: Deadline,
   ): Promise<Position> {
     const route = this.#routeOf(topic.name);
     const { link, prefix } = route;
-    const deadlineMs = performance.now() + publishTimeoutMs;
     const log = `${prefix}log:${topic.name}`;
     const ownKey = `${prefix}idem:${topic.name}:${this.#keyName(idempotencyKey)}`;
     const message = {
@@ -122,21 +149,22 @@ export class RedisPublisher {
     let hasLoaded = false;
     let asked: CommandLink | null = null;
     for (let redirectCount = 0; ;) {
-      const client: Redis | null = await (asked ?? link).whenUp(deadlineMs - performance.now());
+      const client: Redis | null = await (asked ?? link).whenUp(deadline.leftMs);
       if (client === null) throw link.error();
+      const askedMs = performance.now();
       try {
         if (asked !== null) sendAsking(client);
         const names = { log, idempotencyKey: usesKey ? ownKey : null };
-        const position = await before(deadlineMs, callPublish(client, topic, names, message));
+        const position = await before(deadline.answerMs, callPublish(client, topic, names, message));
         if (asked !== null) this.#tellOwner(route, topic.name, position, message);
         return position;
       } catch (error) {
         asked = null;
         const failure = failureOf(error);
-        const remainingMs = deadlineMs - performance.now();
+        const remainingMs = deadline.leftMs;
         if (failure === "library" && !hasLoaded && remainingMs > 0) {
           hasLoaded = true;
-          await loadLibrary(link, client, deadlineMs);
+          await loadLibrary(link, client, deadline.answerMs);
           continue;
         }
         if (failure === "elsewhere" && remainingMs > repeatDelayMs) {
@@ -152,7 +180,7 @@ export class RedisPublisher {
           usesKey = false;
           continue;
         }
-        const problem = giveUpOn(link, client, error);
+        const problem = giveUpOn(link, client, error, askedMs);
         if (!problem.retryable || remainingMs <= repeatDelayMs) throw problem;
         if (failure === "connection" || failure === "timeout") {
           if (!usesKey) throw problem;
@@ -201,18 +229,19 @@ function sendLive(
 }
 
 async function loadLibrary(link: CommandLink, client: Redis, deadlineMs: number): Promise<void> {
+  const askedMs = performance.now();
   try {
     await before(deadlineMs, ensureLibrary(client));
   } catch (error) {
-    throw giveUpOn(link, client, error);
+    throw giveUpOn(link, client, error, askedMs);
   }
 }
 
-/** Turns a command's error into ours, and lets go of a client that is of no use any more. */
-function giveUpOn(link: CommandLink, client: Redis, error: unknown): BrokerError {
+/** Turns a command's error into ours, and lets go of a client that is of no use any more. @param askedMs when it was. */
+function giveUpOn(link: CommandLink, client: Redis, error: unknown, askedMs: number): BrokerError {
   const failure = failureOf(error);
   if (failure === "timeout") {
-    link.giveUp(client, "Redis does not answer");
+    if (performance.now() - askedMs >= silentMsMin) link.giveUp(client, "Redis does not answer");
     return new BrokerError("Redis did not answer in time", true, error);
   }
   if (failure === "replica") {
@@ -234,7 +263,8 @@ async function before<Result>(deadlineMs: number, promise: Promise<Result>): Pro
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(
-      () => reject(new Error("Command timed out")),
+      // Behind the next poll: when the process stood still, the answer may lie in the socket.
+      () => setImmediate(() => reject(new Error("Command timed out"))),
       Math.max(0, deadlineMs - performance.now()),
     );
   });

@@ -14,6 +14,7 @@ import {
 } from "fastify";
 import { RequestError } from "../base/errors.ts";
 import { limitCounters } from "../base/limit-counters.ts";
+import { Arrivals } from "./arrivals.ts";
 import { BodyBudget } from "./body-reader.ts";
 import { headRefusal } from "./head-check.ts";
 import type { HttpBackend } from "./http-backend.ts";
@@ -94,6 +95,8 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
     options.pendingAgeMsMax ?? null,
     counters.answers,
   );
+  const arrivals = new Arrivals();
+  arrivals.start();
   const bodies = new BodyBudget(options.bodyBytesInFlightMax ?? Number.POSITIVE_INFINITY);
   const proxies = options.proxies ?? new TrustedProxies([]);
   const app = fastify({
@@ -147,6 +150,7 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
     counters,
     proxies,
     bodies,
+    arrivals,
     onError: (error) => options.onError(error, "publish"),
   });
   topicRoutes(app, backend, proxies, options.historyBytesMax ?? 16 * mebibyte);
@@ -159,6 +163,7 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
     counters,
     bodies,
     close: async (graceMs = 5000) => {
+      arrivals.stop();
       const drained = requests.drain(graceMs);
       app.server.closeIdleConnections();
       await drained;

@@ -33,6 +33,8 @@ export interface PublishBatchOptions {
   readonly messageBytesMax: number;
   /** The key of one line's message, or undefined. A batch needs a different one for each line. */
   readonly idempotencyKeyOf: (lineNumber: number) => string | undefined;
+  /** When the request came, of performance.now(). */
+  readonly arrivedMs: number;
   /** Told of what nobody expected; the line is answered `internal`. */
   readonly onError: (error: unknown) => void;
 }
@@ -105,6 +107,7 @@ async function publishLine(
     const { topic, data } = readMessage(line.bytes, backend, options.messageBytesMax);
     const position = await backend.publish(topic, data, {
       idempotencyKey: options.idempotencyKeyOf(line.number),
+      arrivedMs: options.arrivedMs,
     });
     return { line: line.number, topic, position };
   } catch (error) {

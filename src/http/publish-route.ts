@@ -6,6 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RequestError } from "../base/errors.ts";
+import type { Arrivals } from "./arrivals.ts";
 import { type BodyBudget, type BodyShare, bodyTooLarge, readBody } from "./body-reader.ts";
 import type { HttpBackend } from "./http-backend.ts";
 import type { HttpCounters } from "./http-counters.ts";
@@ -24,12 +25,19 @@ import type { TrustedProxies } from "./trusted-proxies.ts";
 /** Visible characters of ASCII (RFC 5234 VCHAR), at most 128: a key is stored by the broker for five minutes. */
 const idempotencyKeyPattern = /^[\x21-\x7e]{1,128}$/;
 
+/**
+ * How much of the time between a request's head and its last byte counts against the answer: the most that the body may
+ * have waited for us to be read, where it did not come slowly.
+ */
+const bodyMsMax = 500;
+
 export interface PublishRouteOptions {
   readonly messageBytesMax: number;
   readonly publishBodyBytesMax: number;
   readonly counters: HttpCounters;
   readonly proxies: TrustedProxies;
   readonly bodies: BodyBudget;
+  readonly arrivals: Arrivals;
   /** Told of what nobody expected. */
   readonly onError: (error: unknown) => void;
 }
@@ -48,6 +56,8 @@ export async function publishRoute(
   };
 
   const shares = new WeakMap<FastifyRequest, BodyShare>();
+  /** When the heads of requests came. */
+  const heads = new WeakMap<FastifyRequest, number>();
 
   await app.register(async (scope) => {
     scope.addContentTypeParser("*", (request: FastifyRequest, payload: IncomingMessage) =>
@@ -60,7 +70,10 @@ export async function publishRoute(
       schema: publishSchema,
       // The body is bytes, which its schema does not describe; readMessage checks them.
       validatorCompiler: () => () => true,
-      onRequest: async (request) => judgeSender(request, backend, options.proxies),
+      onRequest: async (request) => {
+        heads.set(request, options.arrivals.earliestMs);
+        judgeSender(request, backend, options.proxies);
+      },
       preParsing: async (request, reply, payload) => {
         judgeBodyHead(request, bytesMaxOf[kindOf(request)]);
         const share = options.bodies.open();
@@ -69,7 +82,12 @@ export async function publishRoute(
         invitesBody(request, reply);
         return payload;
       },
-      handler: async (request, reply) => publish(request, reply, backend, options),
+      handler: async (request, reply) => {
+        const wholeMs = performance.now();
+        // A sender that takes its time with the body is not yet waiting for us.
+        const arrivedMs = Math.max(heads.get(request) ?? wholeMs, wholeMs - bodyMsMax);
+        return publish(request, reply, backend, { ...options, arrivedMs });
+      },
     });
   });
 }
@@ -122,7 +140,7 @@ async function publish(
   request: FastifyRequest,
   reply: FastifyReply,
   backend: HttpBackend,
-  options: PublishRouteOptions,
+  options: PublishRouteOptions & { readonly arrivedMs: number },
 ): Promise<FastifyReply> {
   const key = idempotencyKeyOf(request);
   const body = request.body instanceof Uint8Array ? request.body : new Uint8Array(0);
@@ -130,6 +148,7 @@ async function publish(
   const batchOptions: PublishBatchOptions = {
     messageBytesMax: options.messageBytesMax,
     idempotencyKeyOf: (line) => (key === null || single ? (key ?? undefined) : `${key}:${line}`),
+    arrivedMs: options.arrivedMs,
     onError: options.onError,
   };
   const lines = single ? [{ number: 1, bytes: body }] : splitLines(body);

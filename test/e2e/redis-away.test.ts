@@ -4,7 +4,7 @@ import { freePort, startRedisServer, type RedisServer } from "../setup/redis-ser
 import { get, publish, publishLines } from "./http.ts";
 import { Peer } from "./peer.ts";
 import { onRedis, Server } from "./server.ts";
-import { until } from "./until.ts";
+import { delay, until } from "./until.ts";
 
 let redis: RedisServer | null = null;
 
@@ -98,5 +98,29 @@ describe("Redis goes away under a running server", () => {
     const late = await Peer.native(server.ws);
     expect(await late.subscribe("chat.a")).toMatchObject({ epoch: again?.epoch, seq: 1, data: "two" });
     await late.close();
+  });
+});
+
+describe("a publish that waited for its worker", () => {
+  it("is refused 2 s after it came, not 2 s after it was read", { timeout: 60_000 }, async () => {
+    redis = await startRedisServer();
+    await using server = await Server.start({ sets: { ...onRedis(redis.url, "late:"), workers: 1 } });
+    expect((await publish(server.http, "chat.a", "1")).status).toBe(200);
+    const [pid = 0] = server.workerPids();
+    redis.freeze();
+    process.kill(pid, "SIGSTOP");
+    const refused = publish(server.http, "chat.a", "2");
+    await delay(1600);
+    process.kill(pid, "SIGCONT");
+    const wokenMs = performance.now();
+    expect((await refused).status).toBe(503);
+    // 1.8 s if its time began anew, and on a busy machine never less.
+    expect(performance.now() - wokenMs).toBeLessThan(1500);
+    redis.thaw();
+    await until(
+      "a publish to be stored",
+      async () => (await publish(server.http, "chat.a", "3")).status === 200,
+    );
+    expect(server.workerPids()).toEqual([pid]);
   });
 });

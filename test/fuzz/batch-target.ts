@@ -35,6 +35,7 @@ export const batchTarget: FuzzTarget = {
       const outcomes = await publishBatch(splitLines(bytes), backendInto(published), {
         messageBytesMax,
         idempotencyKeyOf: () => undefined,
+        arrivedMs: 0,
         onError: (error) => {
           throw error;
         },

@@ -21,6 +21,7 @@ export interface PublishCall {
   readonly topic: string;
   readonly data: Uint8Array;
   readonly key: string | undefined;
+  readonly arrivedMs: number | undefined;
 }
 
 export class FakeBackend implements HttpBackend {
@@ -56,7 +57,7 @@ export class FakeBackend implements HttpBackend {
   async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
     const key = options.idempotencyKey;
     const failure = this.failure(topic.name, this.calls.length);
-    this.calls.push({ topic: topic.name, data, key });
+    this.calls.push({ topic: topic.name, data, key, arrivedMs: options.arrivedMs });
     if (this.gate !== null) await this.gate;
     if (failure !== null) throw failure;
     if (key !== undefined && this.keys.has(`${topic.name} ${key}`))

@@ -3,7 +3,12 @@ import { publishBatch, splitLines } from "../../src/http/publish-batch.ts";
 import { FakeBackend } from "./fake-backend.ts";
 import { createGate } from "./http-harness.ts";
 
-const options = { messageBytesMax: 65_536, idempotencyKeyOf: () => undefined, onError: () => undefined };
+const options = {
+  messageBytesMax: 65_536,
+  idempotencyKeyOf: () => undefined,
+  arrivedMs: 0,
+  onError: () => undefined,
+};
 
 describe("publishBatch", () => {
   it("gives a large batch to the broker in slices, in order, without waiting for its answers", async () => {

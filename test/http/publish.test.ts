@@ -537,3 +537,24 @@ describe("one connection, many publishes", () => {
     expect(refused.toLowerCase()).toContain("connection: close");
   });
 });
+
+describe("POST /api/publish: when the request came", () => {
+  it("is when its head came, or half a second before its end where the body came slowly", async () => {
+    const socket = connect(harness.port, "127.0.0.1");
+    const body = '{"topic":"quote.A","data":1}';
+    const head = `POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+    for (const waitMs of [150, 1000]) {
+      const calls = harness.backend.calls.length;
+      const sentMs = performance.now();
+      socket.write(head);
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      socket.write(body);
+      await expect.poll(() => harness.backend.calls.length).toBe(calls + 1);
+      const waitedMs = performance.now() - (harness.backend.calls.at(-1)?.arrivedMs ?? 0);
+      expect(waitedMs).toBeGreaterThanOrEqual(Math.min(500, waitMs) - 1);
+      expect(waitedMs).toBeLessThanOrEqual(performance.now() - sentMs + 1);
+      if (waitMs > 500) expect(waitedMs).toBeLessThan(performance.now() - sentMs - 400);
+    }
+    socket.destroy();
+  });
+});

@@ -1,0 +1,55 @@
+/**
+ * When a request came, as far as a process can know that. What is read has lain in the kernel for at most as long as
+ * nobody looked: while the event loop stood still, because somebody worked in it or the process had to wait for the
+ * processor. That time counts as the request's, so that a deadline does not begin anew for each queue on its way.
+ */
+
+/** How often the loop's pace is looked at. */
+const lookMs = 50;
+/** Later than this a look says that the loop stood still. */
+const lateMs = 20;
+
+/** One per HTTP server. */
+export class Arrivals {
+  readonly #now: () => number;
+  #timer: NodeJS.Timeout | null = null;
+  #lookedMs = 0;
+  /** When the loop was last known to poll before it stood still; Infinity while it does not. */
+  #stoodSinceMs = Number.POSITIVE_INFINITY;
+  readonly #polled = (): void => {
+    this.#stoodSinceMs = Number.POSITIVE_INFINITY;
+  };
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Begins to look. Does not keep the process alive. */
+  start(): void {
+    this.#lookedMs = this.#now();
+    this.#timer ??= setInterval(() => this.#look(), lookMs).unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  /**
+   * The earliest time at which a request whose first bytes are being read now may have come, of performance.now().
+   * Cost: a clock read.
+   */
+  get earliestMs(): number {
+    return Math.min(this.#now(), this.#stoodSinceMs);
+  }
+
+  #look(): void {
+    const nowMs = this.#now();
+    const dueMs = this.#lookedMs + lookMs;
+    this.#lookedMs = nowMs;
+    if (nowMs - dueMs < lateMs) return;
+    this.#stoodSinceMs = dueMs;
+    // Timers come before the poll, which reads what came meanwhile, and immediates behind it.
+    setImmediate(this.#polled);
+  }
+}
