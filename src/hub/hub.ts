@@ -5,62 +5,27 @@
  */
 import { toByteString } from "../base/byte-string.ts";
 import type { Audience } from "./audience.ts";
-import { Delivery, lostIntervalMs } from "./delivery.ts";
+import { Delivery } from "./delivery.ts";
 import { DueQueue } from "./due-queue.ts";
+import { seesPositions, type Variant } from "./entry.ts";
 import { FlushOrder } from "./flush-order.ts";
-import { seesPositions, type Entry, type Variant } from "./entry.ts";
 import { HubCounters } from "./hub-counters.ts";
+import type { HubOptions, TopicSource } from "./hub-options.ts";
 import { LostEvents } from "./lost-events.ts";
 import { Memberships } from "./memberships.ts";
 import type { Wish } from "./memberships.ts";
+import { OpenTopics, type OpenRequest } from "./open-topics.ts";
+import { OwnMessages } from "./own-messages.ts";
 import { Reader } from "./reader.ts";
 import type { ReaderSink } from "./reader.ts";
-import { RingBytes } from "./ring-bytes.ts";
-import { TopicLog } from "./topic-log.ts";
+import type { TopicLog } from "./topic-log.ts";
 import type { HubTopic } from "./topic-log.ts";
 import { TurnBudget } from "./turn-budget.ts";
-
-/** Where topics come from: the broker, through the worker. Never calls back from within these. */
-export interface TopicSource {
-  /** @param log where its publications go, by `Hub.publish`. */
-  open(topic: HubTopic, log: TopicLog): void;
-  close(topic: string): void;
-}
-
-export interface HubOptions {
-  /** Publications that each `every` or `sample` topic keeps for those who fall behind. */
-  readonly ringMessagesMax: number;
-  /** Bytes of all publications that are kept so. */
-  readonly ringBytesMax: number;
-  /** What a topic kept had to go for that. */
-  readonly onRingEmptied: () => void;
-  /** How long a topic that nobody wants stays open, so that page reloads do not flap. */
-  readonly lingerMs: number;
-  /** How long a request waits for the broker to open its topics. */
-  readonly openTimeoutMs: number;
-  /** Most bytes that a returning reader is given in one write. */
-  readonly catchUpBytesMax: number;
-  /** Uniform in [0, 1); tests pass their own. */
-  readonly random: () => number;
-  /** Asks for a `turn` at `dueMs`, or before. */
-  readonly wake: (dueMs: number) => void;
-}
 
 /** A position as the broker names it. */
 interface LogPosition {
   readonly epoch: string;
   readonly seq: number;
-}
-
-/** A request for topics that are not all open yet. */
-export interface OpenRequest {
-  /** Nobody is interested any longer: `done` will not be called. */
-  cancel(): void;
-}
-
-interface Waiter {
-  missing: number;
-  finish: (() => void) | null;
 }
 
 /** Publications of one audience that come within this time would share a write even if there were no window. */
@@ -73,14 +38,12 @@ const noClock = (): number => 0;
 export class Hub {
   readonly counters = new HubCounters();
   readonly #options: HubOptions;
-  readonly #source: TopicSource;
-  readonly #logs = new Map<string, TopicLog>();
-  readonly #waiters = new Map<TopicLog, Set<Waiter>>();
+  readonly #topics: OpenTopics;
   readonly #readers = new Map<string, Reader>();
   readonly #memberships: Memberships;
   readonly #delivery: Delivery;
   readonly #lost: LostEvents;
-  readonly #ringBytes: RingBytes;
+  readonly #ownMessages: OwnMessages;
   readonly #due = new FlushOrder();
   readonly #budget = new TurnBudget(this.counters);
   readonly #later = new DueQueue<(nowMs: number) => void>();
@@ -92,14 +55,17 @@ export class Hub {
 
   constructor(options: HubOptions, source: TopicSource) {
     this.#options = options;
-    this.#source = source;
-    this.#delivery = new Delivery(this.counters, options.catchUpBytesMax, (log) => this.#scheduleLost(log));
-    this.#lost = new LostEvents(this.#delivery);
-    this.#ringBytes = new RingBytes(options.ringBytesMax, options.onRingEmptied);
+    const after = (delayMs: number, action: (nowMs: number) => void): void => this.#after(delayMs, action);
+    this.#topics = new OpenTopics(options, source, this.counters, { nowMs: () => this.#nowMs, after });
+    this.#delivery = new Delivery(this.counters, options.catchUpBytesMax, (log) => this.#lost.schedule(log));
+    this.#lost = new LostEvents(this.counters, this.#delivery, after, (write) => this.#write(write));
+    this.#ownMessages = new OwnMessages(this.#readers, this.#delivery, options.ringMessagesMax, (audience) =>
+      this.#schedule(audience),
+    );
     this.#memberships = new Memberships(this.counters, this.#delivery, {
-      after: (delayMs, action) => this.#after(delayMs, action),
+      after,
       settle: (reader, nowMs) => this.settle(reader, nowMs),
-      noteInterest: (log) => this.#noteInterest(log),
+      noteInterest: (log) => this.#topics.noteInterest(log),
     });
   }
 
@@ -112,7 +78,7 @@ export class Hub {
     entries: Iterable<{ readonly seq: number; readonly data: Uint8Array }>,
     nowMs: number,
   ): void {
-    const log = this.#logs.get(name);
+    const log = this.#topics.get(name);
     if (log === undefined || log.isOpen) return;
     this.#nowMs = nowMs;
     for (const { seq, data } of entries) {
@@ -121,12 +87,7 @@ export class Hub {
     log.epoch = position?.epoch ?? null;
     log.seq = position?.seq ?? 0;
     log.isOpen = true;
-    const waiters = this.#waiters.get(log) ?? new Set();
-    this.#waiters.delete(log);
-    for (const waiter of waiters) {
-      waiter.missing -= 1;
-      if (waiter.missing === 0) waiter.finish?.();
-    }
+    this.#topics.tellOpened(log);
   }
 
   /**
@@ -143,7 +104,7 @@ export class Hub {
     start = 0,
     end = bytes.length,
   ): void {
-    const log = typeof topic === "string" ? this.#logs.get(topic) : topic;
+    const log = typeof topic === "string" ? this.#topics.get(topic) : topic;
     if (log === undefined || !log.isOpen) return;
     this.#nowMs = nowMs;
     this.counters.publications += 1;
@@ -154,12 +115,12 @@ export class Hub {
     if (log.replace(order, seq, data, origin, nowMs)) return;
     const entry = log.arrive(order, seq, data, origin, nowMs);
     if (log.sampler !== null && !log.sampler.take(nowMs)) {
-      this.#leaveOut(log, 1);
-      this.#giveToSender(entry);
+      this.#lost.leaveOut(log, 1);
+      this.#ownMessages.give(entry);
       return;
     }
     log.keep(entry);
-    if (log.sampler !== null) this.#saveForLaggingSender(entry);
+    if (log.sampler !== null) this.#ownMessages.saveForLagging(entry);
     for (const member of log.audiences) {
       const { audience } = member;
       audience.append(member, entry);
@@ -177,7 +138,7 @@ export class Hub {
    * resume; those of a `sample` topic are told when the number is known; `latest` goes on.
    */
   gap(name: string, position: LogPosition, lostCount: number | null, nowMs: number): void {
-    const log = this.#logs.get(name);
+    const log = this.#topics.get(name);
     if (log === undefined) return;
     this.#nowMs = nowMs;
     const isNewEpoch = log.epoch !== position.epoch;
@@ -200,13 +161,13 @@ export class Hub {
     }
     if (log.sampler !== null && lostCount !== null) {
       log.arrived += lostCount;
-      this.#leaveOut(log, lostCount);
+      this.#lost.leaveOut(log, lostCount);
     }
   }
 
   /** The topic's log goes on in a new epoch, `seq` counts on. Its next publication tells readers so. */
   renamed(name: string, epoch: string): void {
-    const log = this.#logs.get(name);
+    const log = this.#topics.get(name);
     if (log === undefined) return;
     log.former = log.epoch === null ? null : { epoch: log.epoch, seq: log.seq };
     log.epoch = epoch;
@@ -214,13 +175,13 @@ export class Hub {
 
   /** A log that is about to be opened went on from another epoch: up to `former` both are the same. */
   linked(name: string, former: LogPosition): void {
-    const log = this.#logs.get(name);
+    const log = this.#topics.get(name);
     if (log !== undefined && !log.isOpen) log.former = former;
   }
 
   /** Bytes of the publications that all logs keep. */
   get ringBytes(): number {
-    return this.#ringBytes.bytes;
+    return this.#topics.ringBytes;
   }
 
   // ---- readers, as sessions ask ----
@@ -247,43 +208,7 @@ export class Hub {
    */
   open(topics: readonly HubTopic[], nowMs: number, done: (logs: (TopicLog | null)[]) => void): OpenRequest {
     this.#nowMs = nowMs;
-    const logs = topics.map((topic) => this.#logs.get(topic.name) ?? this.#create(topic));
-    const closed = new Set(logs.filter((log) => !log.isOpen));
-    for (const log of logs) {
-      log.waiting += 1;
-      this.#noteInterest(log);
-    }
-    const waiter: Waiter = { missing: closed.size, finish: null };
-    const end = (): void => {
-      if (waiter.finish === null) return;
-      waiter.finish = null;
-      // While a broker is away for long, those who gave up must not pile up.
-      for (const log of closed) {
-        const waiters = this.#waiters.get(log);
-        waiters?.delete(waiter);
-        if (waiters?.size === 0) this.#waiters.delete(log);
-      }
-      for (const log of logs) {
-        log.waiting -= 1;
-        this.#noteInterest(log);
-      }
-    };
-    const finish = (): void => {
-      done(logs.map((log) => (log.isOpen ? log : null)));
-      end();
-    };
-    waiter.finish = finish;
-    if (closed.size === 0) {
-      finish();
-      return { cancel: () => undefined };
-    }
-    for (const log of closed) {
-      const waiters = this.#waiters.get(log);
-      if (waiters === undefined) this.#waiters.set(log, new Set([waiter]));
-      else waiters.add(waiter);
-    }
-    this.#after(this.#options.openTimeoutMs, () => waiter.finish?.());
-    return { cancel: end };
+    return this.#topics.open(topics, done);
   }
 
   /**
@@ -312,7 +237,7 @@ export class Hub {
 
   /** The logs of all topics that somebody wants, or wanted a moment ago. */
   logs(): IterableIterator<TopicLog> {
-    return this.#logs.values();
+    return this.#topics.logs();
   }
 
   /** The reader of a connection, or null. */
@@ -322,7 +247,7 @@ export class Hub {
 
   /** The log of a topic that is open, or null. */
   find(name: string): TopicLog | null {
-    const log = this.#logs.get(name);
+    const log = this.#topics.get(name);
     return log !== undefined && log.isOpen ? log : null;
   }
 
@@ -394,6 +319,13 @@ export class Hub {
 
   // ---- below: how it is done ----
 
+  #write(action: () => boolean): boolean {
+    this.#isWriting = true;
+    const result = action();
+    this.#endWriting(false);
+    return result;
+  }
+
   #endWriting(wasWriting: boolean): void {
     this.#isWriting = wasWriting;
     if (wasWriting) return;
@@ -403,34 +335,6 @@ export class Hub {
   #nextOrder(): number {
     this.#delivery.order += 1;
     return this.#delivery.order;
-  }
-
-  #create(topic: HubTopic): TopicLog {
-    const { ringMessagesMax, random } = this.#options;
-    const log = new TopicLog(topic, ringMessagesMax, this.#ringBytes, random);
-    this.#logs.set(topic.name, log);
-    this.counters.topics += 1;
-    this.#source.open(topic, log);
-    return log;
-  }
-
-  /** Starts or ends the time after which an unwanted topic is closed. */
-  #noteInterest(log: TopicLog): void {
-    if (log.audiences.length > 0 || log.waiting > 0) {
-      log.idleSinceMs = null;
-      return;
-    }
-    if (log.idleSinceMs !== null) return;
-    const since = this.#nowMs;
-    log.idleSinceMs = since;
-    this.#after(this.#options.lingerMs, () => {
-      if (log.idleSinceMs !== since) return;
-      log.idleSinceMs = null;
-      log.close();
-      this.#logs.delete(log.topic.name);
-      this.counters.topics -= 1;
-      this.#source.close(log.topic.name);
-    });
   }
 
   #after(delayMs: number, action: (nowMs: number) => void): void {
@@ -463,46 +367,6 @@ export class Hub {
 
   #timedDueMs(audience: Audience): number {
     return Math.max(this.#nowMs, audience.flushedMs + audience.classMs);
-  }
-
-  #leaveOut(log: TopicLog, count: number): void {
-    this.counters.sampledOut += count;
-    log.leftOut += count;
-    this.#scheduleLost(log);
-  }
-
-  #scheduleLost(log: TopicLog): void {
-    if (log.isLostScheduled) return;
-    log.isLostScheduled = true;
-    this.#after(lostIntervalMs, (nowMs) => {
-      log.isLostScheduled = false;
-      this.#isWriting = true;
-      const isRestLeft = this.#lost.tell(log, nowMs);
-      this.#endWriting(false);
-      if (isRestLeft) this.#scheduleLost(log);
-    });
-  }
-
-  /** A sender always gets its own message, also one that was left out for the others. */
-  #giveToSender(entry: Entry): void {
-    if (entry.origin === null) return;
-    const reader = this.#readers.get(entry.origin);
-    const membership = reader?.membershipFor(entry.log) ?? null;
-    if (reader === undefined || membership === null) return;
-    const isLagging = membership.state === "lagging";
-    if (!this.#delivery.giveExtra(membership, entry, this.#options.ringMessagesMax)) return;
-    if (isLagging) return;
-    const { leftOutCorrections } = entry.log;
-    leftOutCorrections.set(reader, (leftOutCorrections.get(reader) ?? 0) + 1);
-    this.#schedule(membership.audience);
-  }
-
-  /** The ring may move past a sender that lags; its own message waits for it. */
-  #saveForLaggingSender(entry: Entry): void {
-    if (entry.origin === null) return;
-    const membership = this.#readers.get(entry.origin)?.membershipFor(entry.log) ?? null;
-    if (membership?.state !== "lagging") return;
-    this.#delivery.giveExtra(membership, entry, this.#options.ringMessagesMax);
   }
 }
 

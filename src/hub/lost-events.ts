@@ -5,18 +5,49 @@
 import { encodeTextFrame } from "../codec/frame-encoder.ts";
 import { lostIntervalMs } from "./delivery.ts";
 import type { Delivery } from "./delivery.ts";
+import type { HubCounters } from "./hub-counters.ts";
 import type { Reader } from "./reader.ts";
 import type { TopicLog } from "./topic-log.ts";
 
 export class LostEvents {
+  readonly #counters: HubCounters;
   readonly #delivery: Delivery;
+  readonly #after: (delayMs: number, action: (nowMs: number) => void) => void;
+  readonly #write: (action: () => boolean) => boolean;
 
-  constructor(delivery: Delivery) {
+  /** @param write runs what writes, while nobody joins or leaves an audience. */
+  constructor(
+    counters: HubCounters,
+    delivery: Delivery,
+    after: (delayMs: number, action: (nowMs: number) => void) => void,
+    write: (action: () => boolean) => boolean,
+  ) {
+    this.#counters = counters;
     this.#delivery = delivery;
+    this.#after = after;
+    this.#write = write;
+  }
+
+  /** So many publications are given to nobody. */
+  leaveOut(log: TopicLog, count: number): void {
+    this.#counters.sampledOut += count;
+    log.leftOut += count;
+    this.schedule(log);
+  }
+
+  /** Somebody must be told. */
+  schedule(log: TopicLog): void {
+    if (log.isLostScheduled) return;
+    log.isLostScheduled = true;
+    this.#after(lostIntervalMs, (nowMs) => {
+      log.isLostScheduled = false;
+      const isRestLeft = this.#write(() => this.#tell(log, nowMs));
+      if (isRestLeft) this.schedule(log);
+    });
   }
 
   /** Returns true when somebody could not be told now, so that the rest must be told later. */
-  tell(log: TopicLog, nowMs: number): boolean {
+  #tell(log: TopicLog, nowMs: number): boolean {
     let isRestLeft = false;
     const { leftOut } = log;
     const corrections = new Map(log.leftOutCorrections);

@@ -4,7 +4,7 @@
  */
 import type { Identity } from "../auth/identity.ts";
 import { RequestError } from "../base/errors.ts";
-import type { OpenRequest } from "../hub/hub.ts";
+import type { OpenRequest } from "../hub/open-topics.ts";
 import { rateClassOf } from "../hub/rate-class.ts";
 import type { Reader } from "../hub/reader.ts";
 import type { TopicLog } from "../hub/topic-log.ts";

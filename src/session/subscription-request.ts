@@ -3,7 +3,7 @@
  * takes the snapshot, writes the reply and joins. Until that step nothing of it can be seen from outside.
  */
 import { RequestError } from "../base/errors.ts";
-import type { OpenRequest } from "../hub/hub.ts";
+import type { OpenRequest } from "../hub/open-topics.ts";
 import type { Wish } from "../hub/memberships.ts";
 import { rateClassOf } from "../hub/rate-class.ts";
 import type { Reader } from "../hub/reader.ts";

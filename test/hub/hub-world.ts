@@ -3,7 +3,7 @@ import { expect } from "vitest";
 
 import type { Variant } from "../../src/hub/entry.ts";
 import { Hub } from "../../src/hub/hub.ts";
-import type { HubOptions } from "../../src/hub/hub.ts";
+import type { HubOptions } from "../../src/hub/hub-options.ts";
 import type { Reader } from "../../src/hub/reader.ts";
 import type { HubTopic, TopicLog } from "../../src/hub/topic-log.ts";
 import { FakeSink } from "./fake-sink.ts";
