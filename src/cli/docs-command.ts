@@ -48,7 +48,7 @@ export function addDocsCommand(program: Command, result: RunResult): void {
 /** Every generated document with its path in the repository. */
 export async function generatedDocuments(): Promise<ReadonlyMap<string, string>> {
   const [{ metricsMarkdown }, { createProgram }] = await Promise.all([
-    import("../metrics/catalogue.ts"),
+    import("../metrics/metrics-document.ts"),
     import("./program.ts"),
   ]);
   return new Map([

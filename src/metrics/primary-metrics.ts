@@ -1,7 +1,8 @@
 /**
  * The primary's own metrics: what it knows of its workers, and how it fares itself.
  */
-import { primaryCatalogue, type PrimaryMetric } from "./catalogue.ts";
+import type { PrimaryMetric } from "./catalogue.ts";
+import { primaryCatalogue } from "./primary-catalogue.ts";
 import { EventLoopFigures } from "./event-loop-figures.ts";
 import {
   byLabel,

@@ -6,7 +6,7 @@
  */
 import { invariant } from "../base/errors.ts";
 import { PlainHistogram } from "../base/plain-histogram.ts";
-import type { MetricDefinition } from "./catalogue.ts";
+import type { MetricDefinition } from "./metric-definition.ts";
 
 export interface SnapshotValue {
   readonly value: number;

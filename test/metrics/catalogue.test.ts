@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
-import { allMetrics, metricsMarkdown, seriesNames } from "../../src/metrics/catalogue.ts";
+import { allMetrics, seriesNames } from "../../src/metrics/catalogue.ts";
+import { metricsMarkdown } from "../../src/metrics/metrics-document.ts";
 
 describe("the catalogue of metrics", () => {
   it("has each name once", () => {
