@@ -23,6 +23,7 @@ export const limitNames = [
   "inboundMessagesPerSecMax",
   "inboundBytesPerSecMax",
   "workMsPerSecMax",
+  "workMsPerAddressPerSecMax",
   "commandsPerWorkerPerSecMax",
   "clientPublishesPerSecMax",
   "clientPublishesPerUserPerSecMax",

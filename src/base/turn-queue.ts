@@ -4,6 +4,7 @@
  * turn, so that between two slices of one the loop polls, the hub writes, and the others are answered. Work is measured
  * by the clock, so everything costs what it costs. Knows nothing of sockets; whoever waits has stopped reading.
  */
+import type { AddressWork } from "./address-work.ts";
 import type { Clock } from "./clock.ts";
 
 /** Longest that one connection works in a turn when its work can be cut: others wait for it at most that long. */
@@ -34,7 +35,7 @@ export interface TurnTaker {
 }
 
 /** Why work had to wait, for the metric. */
-export type CutReason = "slice" | "share";
+export type CutReason = "slice" | "share" | "address";
 
 /** Plain integers, read by the metrics. */
 export class TurnCounters {
@@ -43,7 +44,7 @@ export class TurnCounters {
   /** Gauge: bytes of what waits. Kept by those who wait. */
   waitingBytes = 0;
   /** How often work was cut, by what cut it. */
-  readonly cut: Record<CutReason, number> = { slice: 0, share: 0 };
+  readonly cut: Record<CutReason, number> = { slice: 0, share: 0, address: 0 };
 }
 
 /** How much one connection has worked. Numbers only, no timer. */
@@ -55,20 +56,33 @@ export class WorkShare {
   turnMs = 0;
   /** In the queue. */
   isWaiting = false;
-  /** Because of its share. */
+  /** Because of its share, or its address's. */
   isResting = false;
+  /** What all connections of its address have together; null: as much as they like. */
+  readonly ofAddress: AddressWork | null;
 
-  constructor(leftMs: number, nowMs: number) {
+  constructor(leftMs: number, nowMs: number, ofAddress: AddressWork | null = null) {
     this.leftMs = leftMs;
     this.refilledMs = nowMs;
+    this.ofAddress = ofAddress;
+  }
+
+  /** Its share is spent, or its address's. */
+  get isOverdrawn(): boolean {
+    return this.leftMs < 0 || (this.ofAddress !== null && this.ofAddress.leftMs < 0);
+  }
+
+  spend(workMs: number): void {
+    this.leftMs -= workMs;
+    this.ofAddress?.spend(workMs);
   }
 }
 
 /** One per worker. */
 export class TurnQueue {
   readonly counters = new TurnCounters();
-  /** Called when a connection begins to rest because of its share. */
-  onShareSpent: () => void = () => undefined;
+  /** Called when a connection begins to rest because of its share, or its address's. */
+  onShareSpent: (isOfAddress: boolean) => void = () => undefined;
   /** What a new share begins with. */
   readonly burstMs: number;
   readonly #clock: Clock;
@@ -108,6 +122,7 @@ export class TurnQueue {
     const nowMs = this.#clock.nowMs();
     if (nowMs - share.refilledMs >= sameTurnMs) share.turnMs = 0;
     this.#refill(share, nowMs);
+    share.ofAddress?.restMs(nowMs);
     this.#working = share;
     this.#beganMs = nowMs;
     return true;
@@ -122,7 +137,7 @@ export class TurnQueue {
   /** Whether new work of `taker` must wait: it waits already, or its slice or share is spent. */
   mustWait(taker: TurnTaker): boolean {
     const share = taker.workShare;
-    return share.isWaiting || share.leftMs < 0 || (share === this.#working && this.isSpent);
+    return share.isWaiting || share.isOverdrawn || (share === this.#working && this.isSpent);
   }
 
   /** It works no longer. @returns whether it must `wait`, though nothing of it may wait: its slice or share is spent. */
@@ -134,13 +149,13 @@ export class TurnQueue {
     const workedMs = nowMs - this.#beganMs;
     share.turnMs += workedMs;
     share.refilledMs = nowMs;
-    share.leftMs -= Math.min(workedMs, chargeMsMax);
-    return share.leftMs < 0 || share.turnMs >= sliceMs;
+    share.spend(Math.min(workedMs, chargeMsMax));
+    return share.isOverdrawn || share.turnMs >= sliceMs;
   }
 
   /** Others have worked for `taker`, or will, for about so long: processes behind us, later turns. */
   charge({ workShare }: TurnTaker, workMs: number): void {
-    workShare.leftMs -= workMs;
+    workShare.spend(workMs);
   }
 
   /** Puts `taker` behind all who wait, if it does not wait already. */
@@ -159,11 +174,12 @@ export class TurnQueue {
 
   #put(taker: TurnTaker): void {
     const share = taker.workShare;
-    const isResting = share.leftMs < 0;
-    if (isResting && !share.isResting) this.onShareSpent();
+    const isResting = share.isOverdrawn;
+    const isOfAddress = isResting && share.leftMs >= 0;
+    if (isResting && !share.isResting) this.onShareSpent(isOfAddress);
     share.isResting = isResting;
     share.isWaiting = true;
-    this.counters.cut[isResting ? "share" : "slice"] += 1;
+    this.counters.cut[isOfAddress ? "address" : isResting ? "share" : "slice"] += 1;
     this.#waiting.add(taker);
     this.counters.waiting = this.#waiting.size;
   }
@@ -199,11 +215,17 @@ export class TurnQueue {
     const hasMore = taker.takeTurn();
     this.end();
     if (share.isWaiting) return;
-    if (hasMore || (share.leftMs < 0 && !isAlone)) this.#put(taker);
+    if (hasMore || (share.isOverdrawn && !isAlone)) this.#put(taker);
     else {
       share.isResting = false;
       taker.endWait();
     }
+  }
+
+  /** Whether a new connection of this address would have to rest: it has nothing left, and others are active. */
+  mustRest(ofAddress: AddressWork): boolean {
+    const nowMs = this.#clock.nowMs();
+    return ofAddress.restMs(nowMs) > 0 && !this.#isAlone(nowMs);
   }
 
   /** Nobody but one connection was heard of or written to for a while. */
@@ -217,7 +239,8 @@ export class TurnQueue {
 
   #restMs(share: WorkShare, nowMs: number): number {
     this.#refill(share, nowMs);
-    return share.leftMs >= 0 ? 0 : -share.leftMs / this.#refillPerMs;
+    const ownMs = share.leftMs >= 0 ? 0 : -share.leftMs / this.#refillPerMs;
+    return share.ofAddress === null ? ownMs : Math.max(ownMs, share.ofAddress.restMs(nowMs));
   }
 
   #refill(share: WorkShare, nowMs: number): void {

@@ -94,6 +94,13 @@ export const limitsSchema = z
           "a second's worth; what is beyond waits. Null: only that nobody works for long at a time.",
         unit: "milliseconds per second",
       }),
+      workMsPerAddressPerSecMax: limit(1, 1000, null, {
+        description:
+          "`workMsPerSecMax` for all connections from one address (IPv6: from one /64) together, opening them included, " +
+          "so that who comes back again and again has no fresh share each time. While it is spent handshakes are " +
+          "answered 429. Only where clients have addresses of their own: behind a proxy set `listen.trustedProxies`.",
+        unit: "milliseconds per second",
+      }),
       commandsPerWorkerPerSecMax: limit(1, countMax, null, {
         description: "Commands from all connections of a worker; more are answered `rate_limited`.",
         unit: "per second",

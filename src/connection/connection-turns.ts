@@ -17,7 +17,7 @@ export class ConnectionTurns extends WorkShare implements TurnTaker {
   #tasks: (() => void)[] | null = null;
 
   constructor(connection: Connection, inbound: Inbound, outbound: Outbound) {
-    super(connection.shared.turns.burstMs, connection.heardMs);
+    super(connection.shared.turns.burstMs, connection.heardMs, connection.addressWork);
     this.#connection = connection;
     this.#in = inbound;
     this.#out = outbound;

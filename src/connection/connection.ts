@@ -5,6 +5,7 @@
  * connections share: no timer, closure or promise per connection until something is slow or closes.
  */
 
+import type { AddressWork } from "../base/address-work.ts";
 import { canonicalAddress } from "../base/ip-address.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import { closeCode } from "../codec/close-code.ts";
@@ -41,6 +42,8 @@ export class Connection extends PeerWatch implements TransportOwner {
   readonly id: string;
   /** The client's address by the word of a trusted proxy, in canonical spelling; null: the peer is the client. */
   addressTold: string | null = null;
+  /** What all connections of the client's address may work together; null for no limit. Set before `start`. */
+  addressWork: AddressWork | null = null;
   /** Called once when the socket is gone. */
   onGone: (() => void) | null = null;
   readonly shared: ConnectionsShared;

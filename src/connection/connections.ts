@@ -60,7 +60,8 @@ export class Connections implements ConnectionsShared {
       end: (connection) => connection.refuseMessage(),
     });
     this.turns = new TurnQueue(clock, workMsPerSecMax);
-    this.turns.onShareSpent = () => limitCounters.hit("workMsPerSecMax");
+    this.turns.onShareSpent = (isOfAddress) =>
+      limitCounters.hit(isOfAddress ? "workMsPerAddressPerSecMax" : "workMsPerSecMax");
     this.wheel = new TimerWheel(clock);
     this.#turnWheel = () => {
       if (this.wheel.advance(this.clock.nowMs(), wheelBudgetMs)) setImmediate(this.#turnWheel);

@@ -30,6 +30,7 @@ export const refusalReasons = [
   "connections_per_address",
   "handshake_rate",
   "handshake_rate_per_address",
+  "work_per_address",
   "draining",
   "sockets",
   "tls",

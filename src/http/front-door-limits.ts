@@ -1,10 +1,13 @@
 /** How many handshakes and connections a worker takes. Asked before anything expensive is done for a peer. */
 
+import { AddressWorks } from "../base/address-work.ts";
 import type { Clock } from "../base/clock.ts";
 import { limitKeyOf } from "../base/ip-address.ts";
 import { KeyedBuckets } from "../base/keyed-buckets.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
+import type { TurnQueue } from "../base/turn-queue.ts";
+import type { Connection } from "../connection/connection.ts";
 import type { Refusal } from "../handshake/refusal.ts";
 
 /** `null` is no limit; all are per worker. */
@@ -15,12 +18,15 @@ export interface FrontDoorLimitOptions {
   readonly connectionsMax: number | null;
   readonly connectionsPerAddressMax: number | null;
   readonly handshakesPerAddressPerSecMax: number | null;
+  readonly workMsPerAddressPerSecMax: number | null;
   /** Handshakes a second, with a burst of one second's worth. */
   readonly handshakesPerSecMax: number | null;
 }
 
 // Sockets beyond `connectionsMax` that still get an HTTP answer: requests to the API, and polite refusals.
 const socketHeadroom = 1024;
+/** To accept a connection, to read its head, and to end it: about half of what opening one costs (measured). */
+const unseenMs = 0.1;
 const retrySoon: Refusal = {
   status: 503,
   reason: "handshake_rate",
@@ -32,6 +38,12 @@ const retrySlower: Refusal = {
   status: 429,
   reason: "handshake_rate_per_address",
   message: "too many handshakes from this address; try again in a second",
+  headers: { "Retry-After": "1" },
+};
+const retryRested: Refusal = {
+  status: 429,
+  reason: "work_per_address",
+  message: "this address has had its share of the server's time; try again in a second",
   headers: { "Retry-After": "1" },
 };
 const retryLater: Refusal = {
@@ -48,8 +60,13 @@ export class FrontDoorLimits {
   readonly #clock: Clock;
   readonly #handshakesByAddress: KeyedBuckets;
   readonly #byAddress = new Map<string, number>();
+  readonly #works: AddressWorks | null;
+  readonly #turns: TurnQueue;
 
-  constructor(options: FrontDoorLimitOptions, clock: Clock) {
+  constructor(options: FrontDoorLimitOptions, clock: Clock, turns: TurnQueue) {
+    const { workMsPerAddressPerSecMax } = options;
+    this.#works = workMsPerAddressPerSecMax === null ? null : new AddressWorks(workMsPerAddressPerSecMax);
+    this.#turns = turns;
     this.#options = options;
     this.#clock = clock;
     this.#handshakesByAddress = new KeyedBuckets(options.handshakesPerAddressPerSecMax);
@@ -59,7 +76,9 @@ export class FrontDoorLimits {
   /** Whether `admit` and `enter` have to be told addresses. */
   get needsAddress(): boolean {
     const { connectionsPerAddressMax, handshakesPerAddressPerSecMax } = this.#options;
-    return connectionsPerAddressMax !== null || handshakesPerAddressPerSecMax !== null;
+    return (
+      connectionsPerAddressMax !== null || handshakesPerAddressPerSecMax !== null || this.#works !== null
+    );
   }
 
   /** Whether connections are counted by address. */
@@ -92,6 +111,10 @@ export class FrontDoorLimits {
       limitCounters.hit("handshakesPerAddressPerSecMax");
       return retrySlower;
     }
+    if (isCounted && this.#mustRest(address)) {
+      limitCounters.hit("workMsPerAddressPerSecMax");
+      return retryRested;
+    }
     if (!this.#handshakes.take(1, nowMs)) {
       limitCounters.hit("handshakesPerSecMax");
       return retrySoon;
@@ -116,11 +139,35 @@ export class FrontDoorLimits {
     return true;
   }
 
+  /**
+   * A connection of an address is being opened: it shares what that may work, until it is gone.
+   * @param beganMs when its handshake began. What was done since counts, and about what is not seen here.
+   */
+  shareWork(connection: Connection, address: string | null, beganMs: number): void {
+    const works = this.#works;
+    if (works === null || address === null || address === "") return;
+    const nowMs = this.#clock.nowMs();
+    const key = limitKeyOf(address);
+    const work = works.enter(key, nowMs);
+    work.spend(nowMs - beganMs + unseenMs);
+    connection.addressWork = work;
+    const { onGone } = connection;
+    connection.onGone = () => {
+      works.leave(key, work, this.#clock.nowMs());
+      onGone?.();
+    };
+  }
+
   /** Undoes one `enter` that returned true. */
   leave(address: string): void {
     const key = limitKeyOf(address);
     const count = this.#byAddress.get(key) ?? 0;
     if (count > 1) this.#byAddress.set(key, count - 1);
     else this.#byAddress.delete(key);
+  }
+
+  #mustRest(address: string): boolean {
+    const work = this.#works?.of(limitKeyOf(address)) ?? null;
+    return work !== null && this.#turns.mustRest(work);
   }
 }

@@ -112,7 +112,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#connections = connections;
     this.#router = router;
     this.#httpServer = httpServer;
-    this.#limits = new FrontDoorLimits(options, connections.clock);
+    this.#limits = new FrontDoorLimits(options, connections.clock, connections.turns);
     this.#onHttpClose = () => {
       this.counters.httpOpen -= 1;
     };
@@ -330,6 +330,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
 
   /** A good handshake: everything that may still refuse it, the cheapest first, before anything is hashed. */
   #admit(transport: Transport, handshake: Handshake, rest: Buffer, isFresh: boolean): void {
+    const beganMs = this.#connections.clock.nowMs();
     const address = this.#addressTold(transport, handshake);
     const refusal = (isFresh ? this.#refusesFresh : this.#isDraining)
       ? draining
@@ -343,6 +344,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     const subprotocol = chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols);
     const connection = this.#upgrade(transport, endpoint, handshake, subprotocol, address);
     if (connection === null) return;
+    this.#limits.shareWork(connection, address, beganMs);
     const { path, query, headers } = handshake;
     const request = { path, query, headers, encrypted: transport.isEncrypted, subprotocol };
     connection.start(endpoint.accept(connection, request), rest);

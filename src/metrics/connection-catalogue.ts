@@ -68,7 +68,7 @@ export const connectionCatalogue = {
   ),
   turnsCut: counter(
     "tapecast_turns_cut_total",
-    "How often what a connection asked for had to wait for a later turn of the event loop, by `reason`: `slice` (its part of this turn was over), `share` (`limits.workMsPerSecMax`).",
+    "How often what a connection asked for had to wait for a later turn of the event loop, by `reason`: `slice` (its part of this turn was over), `share` (`limits.workMsPerSecMax`), `address` (`limits.workMsPerAddressPerSecMax`).",
     "reason",
   ),
   connectionsWaitingTurn: gauge(

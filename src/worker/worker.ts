@@ -338,6 +338,7 @@ function doorOptions(
     connectionsPerAddressMax: limits.connectionsPerAddressMax,
     handshakesPerSecMax: limits.handshakesPerSecMax,
     handshakesPerAddressPerSecMax: limits.handshakesPerAddressPerSecMax,
+    workMsPerAddressPerSecMax: limits.workMsPerAddressPerSecMax,
   };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Clock } from "../../src/base/clock.ts";
+import { AddressWork } from "../../src/base/address-work.ts";
 import { TurnQueue, type TurnTaker, WorkShare } from "../../src/base/turn-queue.ts";
 
 /** Moves only when somebody works. */
@@ -20,17 +21,19 @@ class World {
   /** Who worked, in order. */
   readonly log: string[] = [];
   sharesSpent = 0;
+  addressesSpent = 0;
 
   constructor(workMsPerSecMax: number | null = null) {
     this.queue = new TurnQueue(this.clock, workMsPerSecMax);
-    this.queue.onShareSpent = () => {
-      this.sharesSpent += 1;
+    this.queue.onShareSpent = (isOfAddress) => {
+      if (isOfAddress) this.addressesSpent += 1;
+      else this.sharesSpent += 1;
     };
   }
 
   /** Each unit takes 0.1 ms. */
-  worker(name: string, units: number): Worker {
-    return new Worker(this, name, units);
+  worker(name: string, units: number, ofAddress: AddressWork | null = null): Worker {
+    return new Worker(this, name, units, ofAddress);
   }
 
   /** `taker` works so long in one go. @returns whether it must wait. */
@@ -48,11 +51,11 @@ class Worker implements TurnTaker {
   units: number;
   ended = 0;
 
-  constructor(world: World, name: string, units: number) {
+  constructor(world: World, name: string, units: number, ofAddress: AddressWork | null) {
     this.#world = world;
     this.#name = name;
     this.units = units;
-    this.workShare = new WorkShare(world.queue.burstMs, world.clock.now);
+    this.workShare = new WorkShare(world.queue.burstMs, world.clock.now, ofAddress);
   }
 
   takeTurn(): boolean {
@@ -239,5 +242,56 @@ describe("limits.workMsPerSecMax", () => {
     world.clock.now += 50;
     await expect.poll(() => world.log).toEqual(["a", "a", "a"]);
     await expect.poll(() => taker.ended).toBe(1);
+  });
+});
+
+describe("limits.workMsPerAddressPerSecMax", () => {
+  it("holds all connections of an address back together, and nobody else", async () => {
+    const world = new World(null);
+    const makeBusy = busy(world);
+    const address = new AddressWork(20, world.clock.now);
+    const [first, second, other] = [
+      world.worker("first", 3, address),
+      world.worker("second", 3, address),
+      world.worker("other", 3),
+    ];
+    // A burst of half a second's worth: 10 ms. 2 more are a tenth of a second.
+    world.queue.charge(first, 12);
+    expect([first, second, other].map((taker) => world.queue.mustWait(taker))).toEqual([true, true, false]);
+    for (const taker of [first, second, other]) world.queue.wait(taker);
+    expect([world.addressesSpent, world.sharesSpent]).toEqual([2, 0]);
+    expect(world.queue.counters.cut).toEqual({ slice: 1, share: 0, address: 2 });
+    makeBusy();
+    await turns(6);
+    expect(world.log).toEqual(["other", "other", "other"]);
+    world.clock.now += 200;
+    makeBusy();
+    await expect.poll(() => world.log.length).toBe(9);
+    expect(world.log.slice(3)).toEqual(expect.arrayContaining(["first", "second"]));
+    expect(world.queue.counters.waiting).toBe(0);
+  });
+
+  it("a connection that has just come owes what those before it have left", () => {
+    const world = new World(20);
+    const makeBusy = busy(world);
+    const address = new AddressWork(20, world.clock.now);
+    for (let count = 0; count < 8; count += 1) world.work(world.worker("gone", 0, address), 2);
+    makeBusy();
+    expect(world.queue.mustRest(address)).toBe(true);
+    expect(world.queue.mustWait(world.worker("new", 0, address))).toBe(true);
+    expect(world.queue.mustWait(world.worker("elsewhere", 0))).toBe(false);
+    world.clock.now += 60_000;
+    makeBusy();
+    expect(world.queue.mustRest(address)).toBe(false);
+  });
+
+  it("holds nobody back while nobody else is active", () => {
+    const world = new World(20);
+    busy(world)();
+    const address = new AddressWork(20, world.clock.now);
+    address.spend(100);
+    expect(world.queue.mustRest(address)).toBe(true);
+    world.clock.now += 60;
+    expect(world.queue.mustRest(address)).toBe(false);
   });
 });

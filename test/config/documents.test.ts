@@ -76,6 +76,7 @@ describe("the documents", () => {
       inboundMessagesPerSecMax: 100,
       inboundBytesPerSecMax: 1_048_576,
       workMsPerSecMax: 20,
+      workMsPerAddressPerSecMax: null,
       commandsPerWorkerPerSecMax: null,
       clientPublishesPerSecMax: 5,
       clientPublishesPerUserPerSecMax: null,

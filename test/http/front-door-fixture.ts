@@ -50,6 +50,7 @@ const defaults: FrontDoorOptions = {
   connectionsMax: null,
   connectionsPerAddressMax: null,
   handshakesPerAddressPerSecMax: null,
+  workMsPerAddressPerSecMax: null,
   handshakesPerSecMax: null,
   socketsMax: null,
 };

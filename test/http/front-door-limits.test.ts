@@ -2,11 +2,22 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { clientRequest, createKey } from "../../src/handshake/client-handshake.ts";
 import { limitCounters } from "../../src/base/limit-counters.ts";
+import { TurnQueue, WorkShare } from "../../src/base/turn-queue.ts";
+import type { Connection } from "../../src/connection/connection.ts";
+import { FrontDoorLimits } from "../../src/http/front-door-limits.ts";
 import { TrustedProxies } from "../../src/http/trusted-proxies.ts";
 import { eventually, RawPeer } from "../connection/raw-peer.ts";
 import { openDoor, type Door } from "./front-door-fixture.ts";
 
 let open: Door;
+
+const unlimitedDoor = {
+  socketsMax: null,
+  connectionsMax: null,
+  connectionsPerAddressMax: null,
+  handshakesPerAddressPerSecMax: null,
+  handshakesPerSecMax: null,
+};
 
 afterEach(() => open.stop());
 
@@ -80,6 +91,24 @@ describe("limits of the front door", () => {
     expect(limitCounters.reached.get("handshakesPerAddressPerSecMax")! - before).toBe(refused.length);
     expect(await refusal("2001:db8::ffff"), "the same /64").toMatch(/^HTTP\/1\.1 429 /);
     expect(await refusal("2001:db8:0:1::1"), "nor did it use up what is for all").toMatch(/^HTTP\/1\.1 101 /);
+  });
+
+  it("workMsPerAddressPerSecMax: 429 for who comes back again and again", async () => {
+    open = await openDoor({
+      workMsPerAddressPerSecMax: 1,
+      trustedProxies: new TrustedProxies(["127.0.0.1"]),
+    });
+    expect(await refusal("1.2.3.4")).toMatch(/^HTTP\/1\.1 101 /);
+    const answers: string[] = [];
+    // Half a millisecond at once, and each opening costs a tenth at least.
+    for (let round = 0; round < 50 && open.refused("work_per_address") === 0; round += 1) {
+      answers.push(...(await Promise.all(Array.from({ length: 10 }, () => refusal("1.2.3.4")))));
+    }
+    expect(answers.find((answer) => !answer.startsWith("HTTP/1.1 101 "))).toMatch(
+      /^HTTP\/1\.1 429 [^]*\r\nRetry-After: 1\r\n[^]*"work_per_address"/,
+    );
+    expect(await refusal("1.2.3.5"), "another address").toMatch(/^HTTP\/1\.1 101 /);
+    expect(await refusal(), "the proxy itself").toMatch(/^HTTP\/1\.1 101 /);
   });
 
   it("connectionsPerAddressMax behind a trusted proxy counts clients, and by /64 of IPv6", async () => {
@@ -229,5 +258,42 @@ describe("deadlines", () => {
     expect(open.door.counters.waiting).toBe(1);
     await eventually(() => open.door.counters.waiting === 0);
     peer.socket.destroy();
+  });
+});
+
+describe("limits.workMsPerAddressPerSecMax", () => {
+  it("at the limit and one past it, for all of a /64 together, and no longer than it takes", () => {
+    let nowMs = 1000;
+    const clock = { nowMs: () => nowMs, wallMs: () => nowMs };
+    const turns = new TurnQueue(clock, null);
+    const limits = new FrontDoorLimits({ ...unlimitedDoor, workMsPerAddressPerSecMax: 10 }, clock, turns);
+    const before = limitCounters.reached.get("workMsPerAddressPerSecMax")!;
+    const left: (() => void)[] = [];
+    /** A handshake that takes so long, and is followed by that of somebody else. */
+    const visit = (address: string, workMs: number): string => {
+      turns.touch({ workShare: new WorkShare(1, nowMs), takeTurn: () => false, endWait: () => undefined });
+      const refused = limits.admit(0, address);
+      if (refused !== null) return `${refused.status} ${refused.reason}`;
+      const connection = { addressWork: null, onGone: null } as unknown as Connection;
+      limits.shareWork(connection, address, nowMs - workMs);
+      left.push(() => connection.onGone?.());
+      return "101";
+    };
+    expect(limits.needsAddress).toBe(true);
+    // 5 ms at once; a tenth is for what is not seen.
+    expect(visit("2001:db8::1", 4.9)).toBe("101");
+    expect(visit("2001:db8::1", 0.9)).toBe("101");
+    expect(visit("2001:db8::1", 0)).toBe("429 work_per_address");
+    expect(visit("2001:db8::2", 0), "the same /64").toBe("429 work_per_address");
+    expect(visit("2001:db8:0:1::1", 0)).toBe("101");
+    expect(visit("", 100), "a unix socket").toBe("101");
+    expect(visit("", 100)).toBe("101");
+    expect(limitCounters.reached.get("workMsPerAddressPerSecMax")! - before).toBe(2);
+    // What they owe stays when they go: 1 ms is a tenth of a second.
+    for (const leave of left) leave();
+    nowMs += 99;
+    expect(visit("2001:db8::1", 0)).toBe("429 work_per_address");
+    nowMs += 2;
+    expect(visit("2001:db8::1", 0)).toBe("101");
   });
 });
