@@ -3,7 +3,7 @@
  * The transport between them (the cluster's IPC, wrapped by the composition root) is a `BusPort`.
  */
 import type { BrokerTopic, Position } from "./broker.ts";
-import type { LogRead } from "./topic-feed.ts";
+import type { LogPart, LogRead } from "./log-read.ts";
 
 /** A two-way, ordered, reliable connection between a worker and the primary. */
 export interface BusPort {
@@ -26,16 +26,7 @@ export type WorkerBusMessage =
       readonly idempotencyKey: string | null;
       readonly origin: string | null;
     }
-  | {
-      readonly kind: "read";
-      readonly id: number;
-      readonly topic: BrokerTopic;
-      readonly mode: "newest" | "since" | "repair";
-      readonly since: Position | null;
-      readonly limit: number;
-      /** 0: entries of any age. */
-      readonly ttlMs: number;
-    };
+  | ({ readonly kind: "read"; readonly id: number; readonly topic: BrokerTopic } & LogPart);
 
 /** Primary to worker. */
 export type PrimaryBusMessage =

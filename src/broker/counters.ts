@@ -1,4 +1,4 @@
-/** A broker's counters at its start. */
+/** A broker's counters: at its start, and what becomes of a publish. */
 import type { BrokerCounters } from "./broker.ts";
 
 /** All zero. One object for the life of a broker, changed in place and read by the metrics. */
@@ -16,4 +16,19 @@ export function newBrokerCounters(): BrokerCounters {
     redirectsMoved: 0,
     redirectsAsk: 0,
   };
+}
+
+/** Waits for a publish of a broker, and counts what became of it. */
+export async function countPublish<Result>(
+  counters: BrokerCounters,
+  publish: Promise<Result>,
+): Promise<Result> {
+  try {
+    const result = await publish;
+    counters.publicationsPublished++;
+    return result;
+  } catch (error) {
+    counters.publishFailures++;
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 /** From a read of the log to the page that a caller of `history` gets. */
 import type { HistoryPage, Position, Publication } from "./broker.ts";
-import type { LogRead } from "./topic-feed.ts";
+import type { LogRead } from "./log-read.ts";
 
 /** Leaves out what cannot be had, and says whether the entries begin right after `since` with none missing. */
 export function historyPage(read: LogRead, since: Position | null): HistoryPage {

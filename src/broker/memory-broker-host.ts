@@ -154,7 +154,7 @@ export class MemoryBrokerHost {
       case "read": {
         const nowMs = this.#clock.nowMs();
         const { log } = this.#held(message.topic, nowMs);
-        const read = log.read(message.mode, message.since, message.limit, message.ttlMs, nowMs);
+        const read = log.read(message, nowMs);
         worker.outbox.push({ kind: "page", id: message.id, read });
         break;
       }

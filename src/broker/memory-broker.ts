@@ -23,11 +23,12 @@ import {
   type PrimaryBusMessage,
   type WorkerBusMessage,
 } from "./bus-messages.ts";
-import { newBrokerCounters } from "./counters.ts";
-import { historyPage } from "./history-page.ts";
+import { countPublish, newBrokerCounters } from "./counters.ts";
+import { HistoryReads } from "./history-reads.ts";
+import { partForFeed, type LogPart, type LogRead } from "./log-read.ts";
 import { OpenTopic } from "./open-topic.ts";
-import { SharedReads } from "./shared-reads.ts";
-import { TopicFeed, type LogRead, type ReadRequest } from "./topic-feed.ts";
+import { Readiness } from "./readiness.ts";
+import { TopicFeed } from "./topic-feed.ts";
 
 /** Who is late is looked for so often, and is told so much later than it could be. */
 const timeoutCheckMs = 100;
@@ -54,9 +55,9 @@ export class MemoryBroker implements Broker {
   readonly #openIds = new Map<string, number>();
   /** Oldest first. */
   readonly #pending = new Map<number, Pending>();
-  readonly #historyReads = new SharedReads<LogRead>();
+  readonly #historyReads = new HistoryReads((topic, part) => this.#read(topic, part));
+  readonly #readiness = new Readiness();
   #listener: BrokerListener | null = null;
-  #status: BrokerStatus = { ready: false, reason: "not started" };
   #lastId = 0;
   #timer: NodeJS.Timeout | null = null;
 
@@ -66,21 +67,21 @@ export class MemoryBroker implements Broker {
   }
 
   start(listener: BrokerListener): Promise<void> {
-    invariant(this.#listener === null, "a broker is started once");
+    this.#readiness.start(listener);
     this.#listener = listener;
     this.#port.onMessage((message) => this.#onMessage(message));
     this.#port.onClose(() => this.#end("the primary process is gone"));
     this.#timer = setInterval(() => this.#rejectLate(), timeoutCheckMs);
     return new Promise((resolve) => {
       setImmediate(() => {
-        if (this.#timer !== null) this.#setStatus({ ready: true, reason: null });
+        if (this.#timer !== null) this.#readiness.set(null);
         resolve();
       });
     });
   }
 
   status(): BrokerStatus {
-    return this.#status;
+    return this.#readiness.status;
   }
 
   /** There is no way but the one between two processes of ours. */
@@ -93,7 +94,7 @@ export class MemoryBroker implements Broker {
     invariant(this.#listener !== null, "a broker is started before topics are opened");
     invariant(!this.#topics.has(name), "a topic is opened once at a time");
     const feed = new TopicFeed(topic, this.#listener, receiver, this.counters);
-    this.#topics.set(name, new OpenTopic(feed, (request) => this.#readForFeed(topic, request)));
+    this.#topics.set(name, new OpenTopic(feed, (request) => this.#read(topic, partForFeed(topic, request))));
     this.counters.topicsOpen = this.#topics.size;
     this.#lastId++;
     this.#openIds.set(name, this.#lastId);
@@ -110,37 +111,12 @@ export class MemoryBroker implements Broker {
     this.#outbox.push({ kind: "close", topic: name });
   }
 
-  async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
-    try {
-      const answer = await this.#ask(
-        (id) => ({
-          kind: "publish",
-          id,
-          topic,
-          data,
-          idempotencyKey: options.idempotencyKey ?? null,
-          origin: options.origin ?? null,
-        }),
-        options.arrivedMs,
-      );
-      invariant(answer.kind === "published", "a publish is answered by its position");
-      this.counters.publicationsPublished++;
-      return answer.position;
-    } catch (error) {
-      this.counters.publishFailures++;
-      throw error;
-    }
+  publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
+    return countPublish(this.counters, this.#publish(topic, data, options));
   }
 
-  async history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
-    const { history, name } = topic;
-    invariant(history !== null, "a live-only topic has no history to read");
-    // What a peer made up is the position of no log.
-    const usable = since !== null && Number.isSafeInteger(since.seq) && since.seq >= 0 ? since : null;
-    const key = `${name} ${usable === null ? "" : `${usable.epoch}-${usable.seq}`} ${limit}`;
-    const mode = usable === null ? "newest" : "since";
-    const read = this.#historyReads.get(key, () => this.#read(topic, mode, usable, limit, history.ttlMs));
-    return historyPage(await read, since);
+  history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
+    return this.#historyReads.page(topic, since, limit);
   }
 
   async refresh(name: string): Promise<void> {
@@ -154,21 +130,18 @@ export class MemoryBroker implements Broker {
     return Promise.resolve();
   }
 
-  #readForFeed(topic: BrokerTopic, request: ReadRequest): Promise<LogRead> {
-    const { since, newest, limit } = request;
-    // The age counts when a topic is opened. For a reader that goes on, what is still there is better than a gap.
-    const ttlMs = since === null ? (topic.history?.ttlMs ?? 0) : 0;
-    return this.#read(topic, newest ? "newest" : "repair", since, limit, ttlMs);
+  async #publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
+    const { idempotencyKey = null, origin = null, arrivedMs } = options;
+    const answer = await this.#ask(
+      (id) => ({ kind: "publish", id, topic, data, idempotencyKey, origin }),
+      arrivedMs,
+    );
+    invariant(answer.kind === "published", "a publish is answered by its position");
+    return answer.position;
   }
 
-  async #read(
-    topic: BrokerTopic,
-    mode: "newest" | "since" | "repair",
-    since: Position | null,
-    limit: number,
-    ttlMs: number,
-  ): Promise<LogRead> {
-    const answer = await this.#ask((id) => ({ kind: "read", id, topic, mode, since, limit, ttlMs }));
+  async #read(topic: BrokerTopic, part: LogPart): Promise<LogRead> {
+    const answer = await this.#ask((id) => ({ kind: "read", id, topic, ...part }));
     invariant(answer.kind === "page", "a read is answered by a page");
     const { position, entries } = answer.read;
     // Copies: what came over IPC is a view of the whole batch.
@@ -183,9 +156,8 @@ export class MemoryBroker implements Broker {
   }
 
   #ask(message: (id: number) => WorkerBusMessage, arrivedMs = performance.now()): Promise<Answer> {
-    if (!this.#status.ready) {
-      return Promise.reject(new BrokerError(this.#status.reason ?? "not connected", true));
-    }
+    const { ready, reason } = this.#readiness.status;
+    if (!ready) return Promise.reject(new BrokerError(reason ?? "not connected", true));
     if (this.#pending.size >= pendingCountMax) {
       return Promise.reject(new BrokerError("too many requests wait for the primary process", true));
     }
@@ -239,16 +211,10 @@ export class MemoryBroker implements Broker {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#outbox.close();
-    const status = { ready: false, reason: reason ?? "stopped" };
-    if (reason === null) this.#status = status;
-    else this.#setStatus(status);
+    if (reason === null) this.#readiness.stop();
+    else this.#readiness.set(reason);
     for (const topic of this.#topics.values()) topic.close();
-    for (const { reject } of this.#pending.values()) reject(new BrokerError(status.reason, true));
+    for (const { reject } of this.#pending.values()) reject(new BrokerError(reason ?? "stopped", true));
     this.#pending.clear();
-  }
-
-  #setStatus(status: BrokerStatus): void {
-    this.#status = status;
-    this.#listener?.onStatus(status);
   }
 }

@@ -3,7 +3,7 @@
  * connection; time is handed in.
  */
 import type { Position } from "./broker.ts";
-import type { LogEntry, LogRead } from "./topic-feed.ts";
+import type { LogEntry, LogPart, LogRead } from "./log-read.ts";
 
 interface StoredEntry extends LogEntry {
   readonly storedMs: number;
@@ -67,14 +67,8 @@ export class MemoryLog {
     return nowMs - this.#usedMs > this.#keepMs;
   }
 
-  /** As `tape_read`: see there. @param ttlMs 0: entries of any age. */
-  read(
-    mode: "newest" | "since" | "repair",
-    since: Position | null,
-    limit: number,
-    ttlMs: number,
-    nowMs: number,
-  ): LogRead {
+  /** As `tape_read`: see there. Nothing of it is ever lost, so a jump is the newest. */
+  read({ mode, since, limit, ttlMs }: LogPart, nowMs: number): LogRead {
     const isSameLife = since !== null && since.epoch === this.epoch && since.seq <= this.#seq;
     let start = this.#firstIndex;
     let end = this.#entries.length;

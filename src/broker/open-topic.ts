@@ -3,7 +3,8 @@
  * `refresh` wait for them. Used by both brokers; how a read is made is theirs.
  */
 import { BrokerError } from "../base/errors.ts";
-import type { LogRead, ReadRequest, TopicFeed } from "./topic-feed.ts";
+import type { LogRead, ReadRequest } from "./log-read.ts";
+import type { TopicFeed } from "./topic-feed.ts";
 
 const retryFirstMs = 100;
 const retryMaxMs = 2000;

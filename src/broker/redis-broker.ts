@@ -20,10 +20,12 @@ import type {
 import { envelopeBytesMax } from "./bus-envelope.ts";
 import { ChannelTable } from "./channel-table.ts";
 import { watchingForLoss } from "./data-loss.ts";
-import { newBrokerCounters } from "./counters.ts";
-import { historyPage } from "./history-page.ts";
+import { countPublish, newBrokerCounters } from "./counters.ts";
+import { HistoryReads } from "./history-reads.ts";
+import { partForFeed, type LogPart, type LogRead } from "./log-read.ts";
 import { MessageIntake } from "./message-intake.ts";
 import { OpenTopic } from "./open-topic.ts";
+import { Readiness } from "./readiness.ts";
 import { clientOptions, maskedAddress, type RedisBrokerOptions } from "./redis-address.ts";
 import { RedisClusterBroker } from "./redis-cluster-broker.ts";
 import { RedisCommands } from "./redis-commands.ts";
@@ -33,9 +35,8 @@ import { receiveMessages } from "./redis-messages.ts";
 import { SentinelWatch } from "./redis-sentinel-watch.ts";
 import { RedisPublisher } from "./redis-publisher.ts";
 import { RedisSubscriptions } from "./redis-subscriptions.ts";
-import { SharedReads } from "./shared-reads.ts";
 import { topicNames } from "./topic-partition.ts";
-import { TopicFeed, type LogRead, type ReadRequest } from "./topic-feed.ts";
+import { TopicFeed } from "./topic-feed.ts";
 
 /**
  * The broker of `broker.kind: redis`. Nothing is connected before `start`.
@@ -60,11 +61,10 @@ class RedisBroker implements Broker {
   readonly #intake: MessageIntake;
   /** By channel. */
   readonly #topics = new ChannelTable<OpenTopic>();
-  readonly #historyReads = new SharedReads<LogRead>();
+  readonly #historyReads = new HistoryReads((topic, part) => this.#read(topic, part));
+  readonly #readiness = new Readiness();
   #listener: BrokerListener | null = null;
-  #status: BrokerStatus = { ready: false, reason: "not started" };
   #subscriberUpCount = 0;
-  #stopped = false;
 
   constructor(options: RedisBrokerOptions, log: Log) {
     this.#prefix = options.prefix;
@@ -107,7 +107,7 @@ class RedisBroker implements Broker {
   }
 
   async start(listener: BrokerListener): Promise<void> {
-    invariant(this.#listener === null, "a broker is started once");
+    this.#readiness.start(listener);
     this.#listener = watchingForLoss(listener, () => {
       for (const topic of this.#topics.values()) topic.reread();
     });
@@ -117,7 +117,7 @@ class RedisBroker implements Broker {
   }
 
   status(): BrokerStatus {
-    return this.#status;
+    return this.#readiness.status;
   }
 
   lagMs(): number | null {
@@ -129,7 +129,10 @@ class RedisBroker implements Broker {
     invariant(this.#listener !== null, "a broker is started before topics are opened");
     invariant(this.#topics.get(channel) === null, "a topic is opened once at a time");
     const feed = new TopicFeed(topic, this.#listener, receiver, this.counters);
-    this.#topics.add(channel, new OpenTopic(feed, (request) => this.#readForFeed(feed, request)));
+    this.#topics.add(
+      channel,
+      new OpenTopic(feed, (request) => this.#read(topic, partForFeed(topic, request))),
+    );
     this.counters.topicsOpen = this.#topics.size;
     if (topic.history !== null) this.#commands.keepLog(this.#logOf(topic.name));
     this.#subscriptions.want(channel);
@@ -144,33 +147,12 @@ class RedisBroker implements Broker {
     this.#subscriptions.giveUp(channel);
   }
 
-  async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
-    try {
-      const position = await this.#publisher.publish(topic, data, options);
-      this.counters.publicationsPublished++;
-      return position;
-    } catch (error) {
-      this.counters.publishFailures++;
-      throw error;
-    }
+  publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
+    return countPublish(this.counters, this.#publisher.publish(topic, data, options));
   }
 
-  async history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
-    const { history, name } = topic;
-    invariant(history !== null, "a live-only topic has no history to read");
-    // What a peer made up is the position of no log.
-    const usable = since !== null && Number.isSafeInteger(since.seq) && since.seq >= 0 ? since : null;
-    const key = `${name} ${usable === null ? "" : `${usable.epoch}-${usable.seq}`} ${limit}`;
-    const part = {
-      mode: usable === null ? "newest" : "since",
-      since: usable,
-      limit,
-      ttlMs: history.ttlMs,
-    } as const;
-    return historyPage(
-      await this.#historyReads.get(key, () => this.#commands.read(this.#logOf(name), part)),
-      since,
-    );
+  history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
+    return this.#historyReads.page(topic, since, limit);
   }
 
   async refresh(name: string): Promise<void> {
@@ -180,7 +162,7 @@ class RedisBroker implements Broker {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#readiness.stop();
     this.#sentinels.stop();
     this.#probe.stop();
     for (const topic of this.#topics.values()) topic.close();
@@ -188,19 +170,14 @@ class RedisBroker implements Broker {
     this.counters.topicsOpen = 0;
     this.#subscriber.stop();
     this.#commands.stop();
-    this.#status = { ready: false, reason: "stopped" };
   }
 
   #logOf(name: string): string {
     return topicNames(this.#prefix, null, name).log;
   }
 
-  #readForFeed(feed: TopicFeed, request: ReadRequest): Promise<LogRead> {
-    const { since, newest, limit } = request;
-    // The age counts when a topic is opened. For a reader that goes on, what is still there is better than a gap.
-    const ttlMs = since === null ? (feed.topic.history?.ttlMs ?? 0) : 0;
-    const mode = since === null ? "newest" : newest ? "jump" : "repair";
-    return this.#commands.read(this.#logOf(feed.topic.name), { mode, since, limit, ttlMs });
+  #read(topic: BrokerTopic, part: LogPart): Promise<LogRead> {
+    return this.#commands.read(this.#logOf(topic.name), part);
   }
 
   #subscriberUp(client: Redis): void {
@@ -247,11 +224,7 @@ class RedisBroker implements Broker {
   }
 
   #connectionChanged(): void {
-    if (this.#stopped) return;
     const reason = this.#commands.reason ?? this.#subscriber.reason;
-    const status = { ready: reason === null, reason: reason === null ? null : `${this.#address}: ${reason}` };
-    if (status.ready === this.#status.ready && status.reason === this.#status.reason) return;
-    this.#status = status;
-    this.#listener?.onStatus(status);
+    this.#readiness.set(reason === null ? null : `${this.#address}: ${reason}`);
   }
 }

@@ -16,19 +16,20 @@ import type {
   PublishOptions,
 } from "./broker.ts";
 import { watchingForLoss } from "./data-loss.ts";
-import { newBrokerCounters } from "./counters.ts";
-import { historyPage } from "./history-page.ts";
+import { countPublish, newBrokerCounters } from "./counters.ts";
+import { HistoryReads } from "./history-reads.ts";
+import { partForFeed, type LogPart, type LogRead } from "./log-read.ts";
 import { MessageIntake } from "./message-intake.ts";
 import { OpenTopic } from "./open-topic.ts";
+import { Readiness } from "./readiness.ts";
 import { commandTimeoutMs, maskedAddress, type RedisBrokerOptions } from "./redis-address.ts";
 import type { ClusterNode } from "./redis-cluster-node.ts";
 import { ClusterTopology, type TopologyListener } from "./redis-cluster-topology.ts";
-import { failureOf, type ReadMode } from "./redis-functions.ts";
+import { failureOf } from "./redis-functions.ts";
 import { PartitionLink } from "./redis-partition-link.ts";
 import { type PublishRoute, RedisPublisher } from "./redis-publisher.ts";
-import { SharedReads } from "./shared-reads.ts";
 import { partitionOf, partitionPrefix, partitionSlot, topicNames } from "./topic-partition.ts";
-import { TopicFeed, type LogRead, type ReadRequest } from "./topic-feed.ts";
+import { TopicFeed } from "./topic-feed.ts";
 
 const redirectPauseMs = 20;
 
@@ -37,13 +38,6 @@ interface ClusterTopic {
   readonly channel: string;
   readonly log: string;
   readonly partition: number;
-}
-
-interface ReadPart {
-  readonly mode: ReadMode;
-  readonly since: Position | null;
-  readonly limit: number;
-  readonly ttlMs: number;
 }
 
 /** See the file head. Made by `createRedisBroker`. */
@@ -59,12 +53,11 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   /** By channel, as messages name it. */
   readonly #topics = new Map<string, ClusterTopic>();
   readonly #byPartition = new Map<number, Set<ClusterTopic>>();
-  readonly #historyReads = new SharedReads<LogRead>();
+  readonly #historyReads = new HistoryReads((topic, part) => this.#read(topic, part));
+  readonly #readiness = new Readiness();
   readonly #everUp = new WeakSet<ClusterNode>();
   #listener: BrokerListener | null = null;
-  #status: BrokerStatus = { ready: false, reason: "not started" };
   #isStarting = true;
-  #stopped = false;
 
   /** @throws BrokerError, not retryable, for a URL that is none. */
   constructor(options: RedisBrokerOptions, log: Log) {
@@ -77,7 +70,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   }
 
   async start(listener: BrokerListener): Promise<void> {
-    invariant(this.#listener === null, "a broker is started once");
+    this.#readiness.start(listener);
     this.#listener = watchingForLoss(listener, () => {
       for (const { open } of this.#topics.values()) open.reread();
     });
@@ -87,7 +80,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   }
 
   status(): BrokerStatus {
-    return this.#status;
+    return this.#readiness.status;
   }
 
   /** The slowest master's. */
@@ -105,7 +98,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
     invariant(this.#listener !== null, "a broker is started before topics are opened");
     invariant(!this.#topics.has(channel), "a topic is opened once at a time");
     const feed = new TopicFeed(topic, this.#listener, receiver, this.counters);
-    const open = new OpenTopic(feed, (request) => this.#readForFeed(feed, { partition, log }, request));
+    const open = new OpenTopic(feed, (request) => this.#read(topic, partForFeed(topic, request)));
     const entry: ClusterTopic = { open, channel, log, partition };
     this.#topics.set(channel, entry);
     const neighbours = this.#byPartition.get(partition);
@@ -131,33 +124,12 @@ export class RedisClusterBroker implements Broker, TopologyListener {
     if (owner !== null) detach(owner, entry);
   }
 
-  async publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
-    try {
-      const position = await this.#publisher.publish(topic, data, options);
-      this.counters.publicationsPublished++;
-      return position;
-    } catch (error) {
-      this.counters.publishFailures++;
-      throw error;
-    }
+  publish(topic: BrokerTopic, data: Uint8Array, options: PublishOptions): Promise<Position | null> {
+    return countPublish(this.counters, this.#publisher.publish(topic, data, options));
   }
 
-  async history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
-    const { history, name } = topic;
-    invariant(history !== null, "a live-only topic has no history to read");
-    // What a peer made up is the position of no log.
-    const usable = since !== null && Number.isSafeInteger(since.seq) && since.seq >= 0 ? since : null;
-    const key = `${name} ${usable === null ? "" : `${usable.epoch}-${usable.seq}`} ${limit}`;
-    const partition = this.#partitionOf(name);
-    const { log } = topicNames(this.#options.prefix, partition, name);
-    const part: ReadPart = {
-      mode: usable === null ? "newest" : "since",
-      since: usable,
-      limit,
-      ttlMs: history.ttlMs,
-    };
-    const read = await this.#historyReads.get(key, () => this.#read({ partition, log }, part));
-    return historyPage(read, since);
+  history(topic: BrokerTopic, since: Position | null, limit: number): Promise<HistoryPage> {
+    return this.#historyReads.page(topic, since, limit);
   }
 
   async refresh(name: string): Promise<void> {
@@ -168,13 +140,12 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#readiness.stop();
     for (const { open } of this.#topics.values()) open.close();
     this.#topics.clear();
     this.#byPartition.clear();
     this.counters.topicsOpen = 0;
     this.#topology.stop();
-    this.#status = { ready: false, reason: "stopped" };
   }
 
   onOwnerChanged(partition: number, from: ClusterNode | null, to: ClusterNode | null): void {
@@ -197,7 +168,7 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   }
 
   onConnectionChanged(node: ClusterNode, which: "commands" | "subscriber"): void {
-    if (this.#stopped) return;
+    if (this.#readiness.isStopped) return;
     const isUp = (which === "commands" ? node.commands.client : node.subscriber.client) !== null;
     if (which === "subscriber" && isUp) {
       if (this.#everUp.has(node)) this.counters.reconnects++;
@@ -242,12 +213,9 @@ export class RedisClusterBroker implements Broker, TopologyListener {
   }
 
   onStatus(): void {
-    if (this.#stopped || this.#isStarting) return;
+    if (this.#isStarting) return;
     const { reason } = this.#topology;
-    const status = { ready: reason === null, reason: reason === null ? null : `${this.#address}: ${reason}` };
-    if (status.ready === this.#status.ready && status.reason === this.#status.reason) return;
-    this.#status = status;
-    this.#listener?.onStatus(status);
+    this.#readiness.set(reason === null ? null : `${this.#address}: ${reason}`);
   }
 
   #partitionOf(topic: string): number {
@@ -267,23 +235,10 @@ export class RedisClusterBroker implements Broker, TopologyListener {
     return route;
   }
 
-  #readForFeed(
-    feed: TopicFeed,
-    where: { readonly partition: number; readonly log: string },
-    request: ReadRequest,
-  ): Promise<LogRead> {
-    const { since, newest, limit } = request;
-    // The age counts when a topic is opened. For a reader that goes on, what is still there is better than a gap.
-    const ttlMs = since === null ? (feed.topic.history?.ttlMs ?? 0) : 0;
-    const mode = since === null ? "newest" : newest ? "jump" : "repair";
-    return this.#read(where, { mode, since, limit, ttlMs });
-  }
-
   /** Reads where the log is, following redirections, within 2 s. @throws BrokerError */
-  async #read(
-    { partition, log }: { readonly partition: number; readonly log: string },
-    part: ReadPart,
-  ): Promise<LogRead> {
+  async #read({ name }: BrokerTopic, part: LogPart): Promise<LogRead> {
+    const partition = this.#partitionOf(name);
+    const { log } = topicNames(this.#options.prefix, partition, name);
     const deadlineMs = performance.now() + commandTimeoutMs;
     let asked: ClusterNode | null = null;
     for (;;) {

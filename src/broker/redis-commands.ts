@@ -5,20 +5,12 @@
 import type { Redis, RedisOptions } from "ioredis";
 import { BrokerError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Position } from "./broker.ts";
 import { Limiter } from "./limiter.ts";
 import { commandTimeoutMs } from "./redis-address.ts";
 import { RedisConnection } from "./redis-connection.ts";
-import {
-  callRead,
-  emptyLogKeepMs,
-  ensureLibrary,
-  failureOf,
-  sendAsking,
-  type ReadMode,
-} from "./redis-functions.ts";
+import { callRead, emptyLogKeepMs, ensureLibrary, failureOf, sendAsking } from "./redis-functions.ts";
 import type { CommandLink } from "./redis-publisher.ts";
-import type { LogRead } from "./topic-feed.ts";
+import type { LogPart, LogRead } from "./log-read.ts";
 
 const readsAtOnceMax = 64;
 /** Four chances before an empty log expires. */
@@ -114,16 +106,7 @@ export class RedisCommands implements CommandLink {
    * @param isAsking the node was named by ASK: it has the key, but not yet the slot.
    * @throws BrokerError, its cause what Redis said.
    */
-  read(
-    key: string,
-    part: {
-      readonly mode: ReadMode;
-      readonly since: Position | null;
-      readonly limit: number;
-      readonly ttlMs: number;
-    },
-    isAsking = false,
-  ): Promise<LogRead> {
+  read(key: string, part: LogPart, isAsking = false): Promise<LogRead> {
     return this.#reads.run(async () => {
       for (let attempt = 1; ; attempt++) {
         const client = await this.whenUp(commandTimeoutMs);

@@ -9,7 +9,7 @@ import { isJson } from "../base/json-scanner.ts";
 import type { BrokerTopic, Position } from "./broker.ts";
 import { parsePosition } from "./bus-envelope.ts";
 import { UnusableRedisError } from "./redis-connection.ts";
-import type { LogEntry, LogRead } from "./topic-feed.ts";
+import type { LogEntry, LogPart, LogRead } from "./log-read.ts";
 
 // From src/broker and from dist/broker alike: the library is text and is not compiled.
 const library = readFileSync(new URL("../../src/broker/tape-functions.lua", import.meta.url), "utf8");
@@ -20,9 +20,6 @@ const libraryVersion = Number(/^local VERSION = (\d+)$/m.exec(library)?.[1]);
  * for, so this bounds what they can make Redis keep; logs of open topics are touched long before.
  */
 export const emptyLogKeepMs = 120_000;
-
-/** What tape_read is to return; see there. */
-export type ReadMode = "newest" | "since" | "repair" | "jump";
 
 /** Loads the library where it is missing or older than ours. @throws UnusableRedisError when that cannot be. */
 export async function ensureLibrary(client: Redis): Promise<void> {
@@ -78,12 +75,7 @@ export function sendAsking(client: Redis): void {
 export async function callRead(
   client: Redis,
   log: string,
-  part: {
-    readonly mode: ReadMode;
-    readonly since: Position | null;
-    readonly limit: number;
-    readonly ttlMs: number;
-  },
+  part: LogPart,
   messageBytesMax: number,
 ): Promise<LogRead> {
   const since = part.since === null ? ["", "", 2] : [part.since.epoch, part.since.seq, 1];

@@ -10,65 +10,18 @@
  */
 import { asBuffer } from "../base/byte-string.ts";
 import { Arrival, type ArrivalReceiver } from "./arrival.ts";
-import type {
-  BrokerCounters,
-  BrokerListener,
-  BrokerTopic,
-  Position,
-  Publication,
-  Snapshot,
-} from "./broker.ts";
-
-/** One entry of a log as it was read. */
-export interface LogEntry {
-  readonly seq: number;
-  /** null: what stands there is not valid JSON or too large. The entry has its seq and cannot be had. */
-  readonly data: Uint8Array | null;
-  readonly origin: string | null;
-}
-
-/** What a read of the log found, in one atomic step. */
-export interface LogRead {
-  /** Where the log stands. */
-  readonly position: Position;
-  /** Oldest first. See `ReadRequest` for which. */
-  readonly entries: readonly LogEntry[];
-  /**
-   * The last seq up to which the epoch that was asked for and the position's are the same log, below 0 when what was
-   * asked for is beyond. A log gets a new epoch that goes on counting when its Redis fails over. null: not known.
-   */
-  readonly commonSeq?: number | null;
-  /** Where the epoch before ended, when nothing was asked for; null: there was none, or it is not known. */
-  readonly former?: Position | null;
-}
-
-/**
- * Which part of the log to read. With `since` the reader has seen everything up to there: a log of the same epoch
- * that stands before it has lost data, and begins a new epoch now.
- */
-export interface ReadRequest {
-  readonly since: Position | null;
-  /** true: the newest `limit` entries. false: the oldest `limit` after `since`, or of all if that is another epoch's. */
-  readonly newest: boolean;
-  readonly limit: number;
-}
-
-/** How much a feed holds while it waits for a read. What is beyond is read from the log later. */
-export interface FeedLimits {
-  readonly heldCountMax: number;
-  readonly heldBytesMax: number;
-}
-
-/** 4 s of a topic with 1,000 messages a second; 1 MiB for one with large ones. */
-const defaultFeedLimits: FeedLimits = { heldCountMax: 4096, heldBytesMax: 1_048_576 };
+import type { BrokerCounters, BrokerListener, BrokerTopic, Publication, Snapshot } from "./broker.ts";
+import {
+  defaultFeedLimits,
+  heldCopy,
+  HeldMessages,
+  type FeedLimits,
+  type HeldMessage,
+} from "./held-messages.ts";
+import type { LogEntry, LogRead, ReadRequest } from "./log-read.ts";
 
 /** Entries of one read that fills a hole: a longer hole takes several reads. */
 const repairEntriesMax = 1000;
-
-interface Held extends LogEntry {
-  /** null: without position (raw PUBLISH, live-only). */
-  readonly epoch: string | null;
-}
 
 /** State machine of one open topic. */
 export class TopicFeed {
@@ -76,7 +29,7 @@ export class TopicFeed {
   readonly #listener: BrokerListener;
   readonly #receiver: ArrivalReceiver;
   readonly #counters: BrokerCounters;
-  readonly #limits: FeedLimits;
+  readonly #held: HeldMessages;
   #opened = false;
   #closed = false;
   #wantsRead: boolean;
@@ -86,12 +39,8 @@ export class TopicFeed {
   #seq = 0;
   /** Where the log stood at the last read: live messages up to here may well come a second time. */
   #readSeq = 0;
-  #held: Held[] = [];
-  #heldBytes = 0;
   /** Messages of `#held` that came before the running read began. */
   #heldBeforeRead = 0;
-  /** A message had to be let go since the running read began. */
-  #overflowed = false;
   /** Somebody asked for a read that begins later than the running one. */
   #readAgain = false;
 
@@ -106,7 +55,7 @@ export class TopicFeed {
     this.#listener = listener;
     this.#receiver = receiver;
     this.#counters = counters;
-    this.#limits = limits;
+    this.#held = new HeldMessages(limits);
     this.#wantsRead = topic.history !== null;
   }
 
@@ -157,7 +106,7 @@ export class TopicFeed {
       return;
     }
     if (!this.#opened) {
-      this.#hold(heldCopy(epoch, arrival, isValid));
+      this.#held.add(heldCopy(epoch, arrival, isValid));
       return;
     }
     const { seq } = arrival;
@@ -174,7 +123,7 @@ export class TopicFeed {
         return;
       }
     }
-    this.#hold(heldCopy(epoch, arrival, isValid));
+    this.#held.add(heldCopy(epoch, arrival, isValid));
     this.requestRead();
   }
 
@@ -183,8 +132,8 @@ export class TopicFeed {
     this.#wantsRead = false;
     this.#reading = true;
     this.#readAgain = false;
-    this.#overflowed = false;
-    this.#heldBeforeRead = this.#held.length;
+    this.#held.hasOverflowed = false;
+    this.#heldBeforeRead = this.#held.count;
     if (!this.#opened) return { since: null, newest: true, limit: this.topic.history?.size ?? 1 };
     const since = { epoch: this.#epoch, seq: this.#seq };
     if (this.topic.delivery === "latest") return { since, newest: true, limit: 1 };
@@ -208,7 +157,7 @@ export class TopicFeed {
     else this.#merge(request, read);
     this.#readSeq = read.position.seq;
     this.#releaseHeld(held, heldBeforeRead, read.position.seq);
-    if (this.#readAgain || this.#overflowed) this.#wantsRead = true;
+    if (this.#readAgain || this.#held.hasOverflowed) this.#wantsRead = true;
   }
 
   #open(read: LogRead): void {
@@ -270,12 +219,12 @@ export class TopicFeed {
    * @param beforeRead how many of `held` came before the read began: the log stood at `logSeq` at least when they
    *   came, so those beyond it are in no log.
    */
-  #releaseHeld(held: readonly Held[], beforeRead: number, logSeq: number): void {
+  #releaseHeld(held: readonly HeldMessage[], beforeRead: number, logSeq: number): void {
     for (let index = 0; index < held.length; index++) {
       const each = held[index];
       if (each === undefined || this.#closed) return;
       if (each.epoch === null) {
-        if (this.#held.length > 0) this.#hold(each);
+        if (this.#held.count > 0) this.#held.add(each);
         else if (each.data !== null) this.#deliver(each);
       } else if (each.epoch !== this.#epoch) {
         // Of a life that is over, or of none: came before the read, which does not know it. Else perhaps of the next one,
@@ -297,7 +246,7 @@ export class TopicFeed {
   #liveWithoutSeq(arrival: Arrival): void {
     arrival.seq = 0;
     // Behind what is held, so that the topic's last value is the one that came last.
-    if (!this.#opened || this.#held.length > 0) this.#hold(heldCopy(null, arrival, true));
+    if (!this.#opened || this.#held.count > 0) this.#held.add(heldCopy(null, arrival, true));
     else this.#hand(arrival);
   }
 
@@ -331,37 +280,16 @@ export class TopicFeed {
     if (!this.#closed) this.#listener.onGap(this.topic.name, { epoch, seq }, lostCount);
   }
 
-  #holdForRead(message: Held): void {
-    this.#hold(message);
+  #holdForRead(message: HeldMessage): void {
+    this.#held.add(message);
     this.#wantsRead = true;
   }
 
-  #hold(message: Held): void {
-    const bytes = message.data?.length ?? 0;
-    const isFull =
-      this.#held.length >= this.#limits.heldCountMax || this.#heldBytes + bytes > this.#limits.heldBytesMax;
-    if (isFull) {
-      // With history nothing is lost: the log has it. Without, the newest are the ones that go, told by nobody:
-      // a live-only topic is held only until its subscription is confirmed.
-      this.#overflowed = true;
-      return;
-    }
-    this.#held.push(message);
-    this.#heldBytes += bytes;
-  }
-
-  #takeHeld(): Held[] {
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
+  #takeHeld(): HeldMessage[] {
+    const held = this.#held.take();
     this.#heldBeforeRead = 0;
     return held;
   }
-}
-
-function heldCopy(epoch: string | null, arrival: Arrival, isValid: boolean): Held {
-  const { seq, origin } = arrival;
-  return { epoch, seq, data: isValid ? Buffer.from(arrival.data) : null, origin };
 }
 
 /** The newest entries that follow each other without a hole up to the log's position. */

@@ -3,13 +3,9 @@ import { describe, expect, it } from "vitest";
 import { Arrival } from "../../src/broker/arrival.ts";
 import type { BrokerTopic, Delivery } from "../../src/broker/broker.ts";
 import { newBrokerCounters } from "../../src/broker/counters.ts";
-import {
-  TopicFeed,
-  type FeedLimits,
-  type LogEntry,
-  type LogRead,
-  type ReadRequest,
-} from "../../src/broker/topic-feed.ts";
+import type { FeedLimits } from "../../src/broker/held-messages.ts";
+import type { LogEntry, LogRead, ReadRequest } from "../../src/broker/log-read.ts";
+import { TopicFeed } from "../../src/broker/topic-feed.ts";
 import { bytes, count, Recorder, text } from "./recorder.ts";
 
 const limits: FeedLimits = { heldCountMax: 4, heldBytesMax: 40 };
