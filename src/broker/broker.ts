@@ -53,10 +53,10 @@ export interface Snapshot {
   /** The newest entries whose age is below the rule's `ttlMs`, oldest first; the last one's `seq` is the position's. */
   readonly entries: readonly Publication[];
   /**
-   * The epoch before, where the log went on in a new one after a failover, and the last seq up to which both are the
-   * same log. null: it did not, or it is not known.
+   * The epochs before, where the log went on in a new one after each failover, newest first, and the last seq up to
+   * which each is the same log. Those that are known.
    */
-  readonly former?: Position | null;
+  readonly formers?: readonly Position[];
 }
 
 /** A part of a topic's history. */

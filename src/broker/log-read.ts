@@ -21,8 +21,8 @@ export interface LogRead {
    * asked for is beyond. A log gets a new epoch that goes on counting when its Redis fails over. null: not known.
    */
   readonly commonSeq?: number | null;
-  /** Where the epoch before ended, when nothing was asked for; null: there was none, or it is not known. */
-  readonly former?: Position | null;
+  /** Where the epochs before ended, newest first, when nothing was asked for: those that are known. */
+  readonly formers?: readonly Position[];
 }
 
 /** Which part of a log is read: at most `limit` entries, none older than `ttlMs` (0: of any age). */

@@ -78,7 +78,7 @@ export async function callRead(
   part: LogPart,
   messageBytesMax: number,
 ): Promise<LogRead> {
-  const since = part.since === null ? ["", "", 2] : [part.since.epoch, part.since.seq, 1];
+  const since = part.since === null ? ["", "", 3] : [part.since.epoch, part.since.seq, 1];
   const reply = await client.callBuffer(
     "FCALL",
     "tape_read",
@@ -96,8 +96,9 @@ export async function callRead(
     throw new Error("tape_read returned no position: is the name taken by another library?");
   // An older library, under a user who may not load ours, says nothing of a link: entries begin at 2.
   const headCount = 2 + ((values.length + 1) % 3);
-  const commonSeq = headCount === 3 ? Number(String(values[2])) : null;
-  const former = headCount === 4 ? formerOf(String(values[2]), String(values[3])) : null;
+  const link = headCount === 3 ? String(values[2]) : null;
+  const commonSeq = link === null || part.since === null ? null : Number(link);
+  const formers = link === null || part.since !== null ? [] : formersOf(link);
   const entries: LogEntry[] = [];
   for (let index = headCount; index + 2 < values.length; index += 3) {
     const data = values[index + 1];
@@ -110,12 +111,15 @@ export async function callRead(
       origin: origin === "" ? null : origin,
     });
   }
-  return { position, entries, commonSeq, former };
+  return { position, entries, commonSeq, formers };
 }
 
-/** Epoch 0: there was none. */
-function formerOf(epoch: string, seq: string): Position | null {
-  return epoch === "0" ? null : parsePosition(`${epoch}-${seq}`);
+/** `epoch-seq,epoch-seq`, perhaps none. */
+function formersOf(links: string): Position[] {
+  return links
+    .split(",")
+    .map(parsePosition)
+    .filter((position) => position !== null);
 }
 
 /** What an error of a command means for whoever sent it. */

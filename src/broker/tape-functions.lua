@@ -12,12 +12,16 @@
 -- life begins a new epoch that goes on counting: <new epoch>-<seq + 1>. A consumer group without consumers keeps both
 -- inside the stream, where slots that move and failovers cannot part them: its name is the life, its last-delivered-id
 -- where the log stood when that life took it over. Up to there both epochs are the same log, behind it they are not.
+-- Of the lives before the last three more such links are kept, each in a group named after the epoch that it led to.
+-- Why a position of any of them holds as far as its own link says: an epoch counts on from where it began, so the next
+-- link's seq is not below this one's; what is common to the first two is then common to all three. A link leads only to
+-- the epoch that it names, so one that was left over from before a loss of data is never followed.
 --
 -- Redis runs a function whole or not at all, and nothing else in between: storing and publishing are one step,
 -- and so are a position and the entries that belong to it.
 
 -- Servers of different versions share one Redis while they are replaced one by one: the newer library stays.
-local VERSION = 5
+local VERSION = 6
 
 local DEFAULT_SIZE = 300
 local DEFAULT_TTL_MS = 86400000
@@ -62,6 +66,9 @@ local function begin_epoch(key, epoch)
 end
 
 local LIFE = 'life:'
+local WAS = 'was:'
+-- Epochs before the present one whose positions are still known.
+local LINKS_MAX = 4
 local LIFE_LOOKS_US = 10000
 local CONFIRMED_MAX = 20000
 
@@ -88,20 +95,46 @@ local function confirm(key, epoch)
   confirmed[key] = epoch
 end
 
--- Of `key`: the life it belongs to, and where it stood when that life took it over, nil where it began in it.
+-- Of `key`: the life it belongs to, where it stood when that life took it over (nil where it began in it), and the
+-- links before that one by the epochs that they led to: { epoch, seq }.
 local function life_of(key)
+  local life_name, link_epoch, link_seq
+  local was = {}
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do
     local name, id
     for i = 1, #group, 2 do
       if group[i] == 'name' then name = group[i + 1] end
       if group[i] == 'last-delivered-id' then id = group[i + 1] end
     end
+    local epoch, seq = string.match(id, '^(%d+)-(%d+)$')
     if string.sub(name, 1, #LIFE) == LIFE then
-      local epoch, seq = string.match(id, '^(%d+)-(%d+)$')
-      return string.sub(name, #LIFE + 1), epoch, seq
+      life_name, link_epoch, link_seq = string.sub(name, #LIFE + 1), epoch, seq
+    elseif string.sub(name, 1, #WAS) == WAS then
+      was[string.sub(name, #WAS + 1)] = { epoch, seq }
     end
   end
-  return nil, nil, nil
+  return life_name, link_epoch, link_seq, was
+end
+
+-- The epochs before the one in which the log of `key` is, newest first, each with the last seq up to which it is the
+-- same log: { epoch, seq }.
+local function links_of(key)
+  local _, epoch, seq, was = life_of(key)
+  local links = {}
+  while epoch and epoch ~= '0' and #links < LINKS_MAX do
+    links[#links + 1] = { epoch, seq }
+    local before = was[epoch] or {}
+    epoch, seq = before[1], before[2]
+  end
+  return links, was
+end
+
+-- Forgets the links that lead nowhere any more.
+local function forget_links(key)
+  local links, was = links_of(key)
+  -- The newest is the life's own.
+  for i = 2, #links do was[links[i - 1][1]] = nil end
+  for epoch in pairs(was) do redis.call('XGROUP', 'DESTROY', key, WAS .. epoch) end
 end
 
 -- The log belongs to this life from now on. `link` is where it stood before.
@@ -132,8 +165,11 @@ local function of_this_life(key, epoch, seq, time)
     else
       -- Where the clock is behind, two lives after the same one must not choose the same number.
       local link = epoch .. '-' .. seq
+      -- Should it be there already, it is the same: one link alone leads to an epoch.
+      if link_epoch ~= '0' then redis.pcall('XGROUP', 'CREATE', key, WAS .. epoch, link_epoch .. '-' .. link_seq) end
       epoch = count_on(key, seq, time, tonumber(epoch) + tonumber(string.sub(life, 1, 5), 16))
       take_over(key, former, link)
+      forget_links(key)
     end
   end
   confirm(key, epoch)
@@ -145,6 +181,7 @@ local function born(key, epoch, time)
   look_at_life(time)
   local former = life_of(key)
   take_over(key, former, '0-0')
+  forget_links(key)
   confirm(key, epoch)
 end
 
@@ -257,7 +294,9 @@ end
 -- LINKED = 1: behind epoch and seq comes the last seq that EPOCH and the log's epoch have in common; -1 when EPOCH-SEQ is
 -- not of what they have in common, 9007199254740991 where both are the same. The entries after it then follow EPOCH-SEQ.
 -- LINKED = 2: behind epoch and seq come the epoch before this one and the last seq that both have in common; 0 and 0 when
--- there was none.
+-- there was none. (For servers of before version 6.)
+-- LINKED = 3: behind epoch and seq come all epochs before this one that are known and their last seqs in common, newest
+-- first: 'epoch-seq,epoch-seq'; '' when there is none.
 local function tape_read(keys, args)
   local key, keep_ms, limit, ttl_ms, who = keys[1], tonumber(args[1]), args[2], tonumber(args[3]), args[4]
   local since_epoch, since_seq = tonumber(args[5]), tonumber(args[6])
@@ -284,9 +323,8 @@ local function tape_read(keys, args)
   if since_epoch == tonumber(epoch) then
     if since_seq <= tonumber(seq) then common_seq = 9007199254740991 end
   elseif since_epoch and args[7] == '1' then
-    local _, link_epoch, link_seq = life_of(key)
-    if link_epoch and tonumber(link_epoch) == since_epoch and since_seq <= tonumber(link_seq) then
-      common_seq = tonumber(link_seq)
+    for _, link in ipairs((links_of(key))) do
+      if tonumber(link[1]) == since_epoch and since_seq <= tonumber(link[2]) then common_seq = tonumber(link[2]) end
     end
   end
   local same_life = common_seq >= 0
@@ -296,6 +334,10 @@ local function tape_read(keys, args)
   if args[7] == '2' then
     local _, link_epoch, link_seq = life_of(key)
     reply[3], reply[4] = link_epoch or '0', link_seq or '0'
+  elseif args[7] == '3' then
+    local links = links_of(key)
+    for i, link in ipairs(links) do links[i] = link[1] .. '-' .. link[2] end
+    reply[3] = table.concat(links, ',')
   end
   local oldest_ms = ttl_ms > 0 and tonumber(now_ms(time)) - ttl_ms or -1
   if who == 'repair' or (who == 'since' and same_life) then

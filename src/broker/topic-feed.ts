@@ -302,5 +302,5 @@ function snapshotOf(read: LogRead): Snapshot {
     entries.push({ seq: entry.seq, data: entry.data, origin: entry.origin });
     next--;
   }
-  return { position: read.position, entries: entries.toReversed(), former: read.former ?? null };
+  return { position: read.position, entries: entries.toReversed(), formers: read.formers ?? [] };
 }

@@ -148,8 +148,9 @@ export class Entry {
 
   /** The first publication of an epoch that goes on counting names it: readers know the one before. */
   #newEpoch(): string {
-    const { former, epoch } = this.log;
-    return former === null || this.seq !== former.seq + 1 ? "" : `,"epoch":${JSON.stringify(epoch)}`;
+    const { formers, epoch } = this.log;
+    const [former] = formers;
+    return former === undefined || this.seq !== former.seq + 1 ? "" : `,"epoch":${JSON.stringify(epoch)}`;
   }
 }
 

@@ -35,6 +35,9 @@ const actionsPerTurn = 64;
 /** For an owner without a clock a turn ends by its writes alone. */
 const noClock = (): number => 0;
 
+/** Epochs before the present one whose positions are still known; as many as Redis keeps (broker/tape-functions.lua). */
+const formersMax = 4;
+
 export class Hub {
   readonly counters = new HubCounters();
   readonly #options: HubOptions;
@@ -150,7 +153,7 @@ export class Hub {
       log.clear(this.#nextOrder());
       if (isNewEpoch) {
         log.epochOrder = log.evictedOrder;
-        log.former = null;
+        log.formers = [];
       }
       for (const reader of readersOf(log)) {
         // `seq` begins anew: whoever was told positions would take what comes now for older than what it has.
@@ -169,14 +172,15 @@ export class Hub {
   renamed(name: string, epoch: string): void {
     const log = this.#topics.get(name);
     if (log === undefined) return;
-    log.former = log.epoch === null ? null : { epoch: log.epoch, seq: log.seq };
+    if (log.epoch !== null)
+      log.formers = [{ epoch: log.epoch, seq: log.seq }, ...log.formers].slice(0, formersMax);
     log.epoch = epoch;
   }
 
-  /** A log that is about to be opened went on from another epoch: up to `former` both are the same. */
-  linked(name: string, former: LogPosition): void {
+  /** A log that is about to be opened went on from other epochs, newest first: up to there each is the same log. */
+  linked(name: string, formers: readonly LogPosition[]): void {
     const log = this.#topics.get(name);
-    if (log !== undefined && !log.isOpen) log.former = former;
+    if (log !== undefined && !log.isOpen) log.formers = formers;
   }
 
   /** Bytes of the publications that all logs keep. */

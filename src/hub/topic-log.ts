@@ -52,10 +52,10 @@ export class TopicLog implements Ring {
   epoch: string | null = null;
   seq = 0;
   /**
-   * The epoch before, where the log went on in a new one (a failover), and the last seq up to which both are the same log;
-   * null where it did not.
+   * The epochs before, newest first, where the log went on in a new one (a failover), and the last seq up to which each
+   * is the same log as this: the `seq` of an older one is never above that of a newer.
    */
-  former: { readonly epoch: string; readonly seq: number } | null = null;
+  formers: readonly { readonly epoch: string; readonly seq: number }[] = [];
   /** Publications that arrived in this worker, those left out of a sample included. */
   arrived = 0;
   /** Publications that came live, and when the newest of them did: what was read at the opening is of unknown age. */

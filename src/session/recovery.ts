@@ -39,10 +39,11 @@ export function isAhead(log: TopicLog, { since, isUnknown }: RecoveryState): boo
 }
 
 /** Where `since` is in the log as it is now; null: of another log, or of what this one lost when it failed over. */
-function seqIn({ epoch, former }: TopicLog, since: SincePosition): number | null {
+function seqIn({ epoch, formers }: TopicLog, since: SincePosition): number | null {
   if (epoch === null || since.seq < 0) return null;
   if (since.epoch === epoch) return since.seq;
-  return since.epoch === former?.epoch && since.seq <= former.seq ? since.seq : null;
+  const former = formers.find((each) => each.epoch === since.epoch);
+  return former !== undefined && since.seq <= former.seq ? since.seq : null;
 }
 
 /** While a topic moves faster than its history is read, this many reads are tried. */

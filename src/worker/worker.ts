@@ -163,8 +163,8 @@ export class Worker {
   async start(): Promise<string[]> {
     const hub = this.#hub;
     const listener: BrokerListener = {
-      onOpened: (topic, { position, entries, former = null }) => {
-        if (former !== null) hub.linked(topic, former);
+      onOpened: (topic, { position, entries, formers = [] }) => {
+        hub.linked(topic, formers);
         hub.opened(topic, position, entries, systemClock.nowMs());
       },
       onGap: (topic, position, lostCount) => hub.gap(topic, position, lostCount, systemClock.nowMs()),

@@ -168,7 +168,7 @@ describe("a master of a Redis Cluster goes, three topics under load", () => {
     expectOneMessagePerPosition(reader.recorder, name);
     const opened = await openAndWait(publisher, topic);
     // Whoever comes back from the epoch before, and has what the replica had, goes on.
-    expect(opened.former).toEqual({ epoch, seq: 10 });
+    expect(opened.formers).toEqual([{ epoch, seq: 10 }]);
     const fresh = opened.entries.map(({ data }) => Buffer.from(data).toString());
     expect(fresh).toEqual([
       ...count(1, 10).map((number) => `"old ${number}"`),

@@ -258,22 +258,28 @@ describe("a log that goes on in a new epoch", () => {
     world.subscribe(world.client(), [chat("chat.a")]);
     world.publish("chat.a");
     world.hub.renamed("chat.a", "2");
-    expect(world.log("chat.a").former).toEqual({ epoch: "1", seq: 1 });
+    expect(world.log("chat.a").formers).toEqual([{ epoch: "1", seq: 1 }]);
     world.publish("chat.a");
     world.hub.renamed("chat.a", "3");
-    expect(world.log("chat.a").former).toEqual({ epoch: "2", seq: 2 });
+    const both = [
+      { epoch: "2", seq: 2 },
+      { epoch: "1", seq: 1 },
+    ];
+    expect(world.log("chat.a").formers).toEqual(both);
     world.hub.gap("chat.a", { epoch: "3", seq: 5 }, 3, world.nowMs);
-    expect(world.log("chat.a").former).toEqual({ epoch: "2", seq: 2 });
-    world.hub.gap("chat.a", { epoch: "4", seq: 0 }, null, world.nowMs);
-    expect(world.log("chat.a").former).toBeNull();
+    expect(world.log("chat.a").formers).toEqual(both);
+    for (const epoch of ["4", "5", "6"]) world.hub.renamed("chat.a", epoch);
+    expect(world.log("chat.a").formers.map(({ epoch }) => epoch)).toEqual(["5", "4", "3", "2"]);
+    world.hub.gap("chat.a", { epoch: "7", seq: 0 }, null, world.nowMs);
+    expect(world.log("chat.a").formers).toEqual([]);
   });
 
   it("is told so when it is opened", () => {
     const world = new HubWorld();
     world.hub.open([chat("chat.a")], world.nowMs, () => undefined);
-    world.hub.linked("chat.a", { epoch: "1", seq: 4 });
+    world.hub.linked("chat.a", [{ epoch: "1", seq: 4 }]);
     world.hub.opened("chat.a", { epoch: "2", seq: 5 }, [], world.nowMs);
-    expect(world.log("chat.a").former).toEqual({ epoch: "1", seq: 4 });
+    expect(world.log("chat.a").formers).toEqual([{ epoch: "1", seq: 4 }]);
   });
 });
 

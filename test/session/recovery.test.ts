@@ -13,13 +13,13 @@ function stepOf(
   kept: readonly number[],
   since: { epoch: string; seq: number },
   more: { seq?: number; page?: HistoryPage | null; pageReads?: number; isRefreshed?: boolean; epoch?: string | null;
-    former?: TopicLog["former"] } = {},
+    formers?: TopicLog["formers"] } = {},
 ): string {
   const log = new TopicLog(topics.topic("chat.a"), 4, new RingBytes(1024, () => undefined), () => 0.5);
   log.epoch = more.epoch === undefined ? "7" : more.epoch;
   for (const seq of kept) log.keep(log.arrive(seq, seq, "1", null, 0));
   log.seq = more.seq ?? log.seq;
-  log.former = more.former ?? null;
+  log.formers = more.formers ?? [];
   const { page = null, pageReads = 0, isRefreshed = false } = more;
   const step = recoveryStep(log, { since, page, pageReads, isRefreshed, isUnknown: false });
   return step.kind === "recovered" ? `recovered ${step.entries.map(({ seq }) => seq).join()}` : step.kind;
@@ -133,35 +133,49 @@ describe("recoveryStep", () => {
       name: "the epoch before a failover, within what both have in common",
       kept: [1, 2, 3],
       since: at(1, "6"),
-      more: { former: at(2, "6") },
+      more: { formers: [at(2, "6")] },
       step: "recovered 2,3",
     },
     {
       name: "as far as both have it in common",
       kept: [1, 2, 3],
       since: at(2, "6"),
-      more: { former: at(2, "6") },
+      more: { formers: [at(2, "6")] },
       step: "recovered 3",
     },
     {
       name: "the epoch before, what was lost in the failover",
       kept: [1, 2, 3],
       since: at(3, "6"),
-      more: { former: at(2, "6") },
+      more: { formers: [at(2, "6")] },
       step: "lost",
     },
     {
-      name: "the epoch before the one before",
+      name: "an epoch that is not known any more",
       kept: [1, 2, 3],
       since: at(1, "5"),
-      more: { former: at(2, "6") },
+      more: { formers: [at(2, "6")] },
+      step: "lost",
+    },
+    {
+      name: "two failovers ago, within what all have in common",
+      kept: [1, 2, 3],
+      since: at(1, "5"),
+      more: { formers: [at(2, "6"), at(1, "5")] },
+      step: "recovered 2,3",
+    },
+    {
+      name: "two failovers ago, what was lost in the first of them",
+      kept: [1, 2, 3],
+      since: at(2, "5"),
+      more: { formers: [at(2, "6"), at(1, "5")] },
       step: "lost",
     },
     {
       name: "the epoch before, from a page",
       kept: [5, 6],
       since: at(2, "6"),
-      more: { former: at(2, "6"), page: pageOf([3, 4]) },
+      more: { formers: [at(2, "6")], page: pageOf([3, 4]) },
       step: "recovered 3,4,5,6",
     },
     {
