@@ -284,6 +284,26 @@ describe("AudienceRegistry", () => {
     expect(large).not.toBe(small);
   });
 
+  it("tells variants and rate classes apart, also where their keys collide", () => {
+    const registry = new AudienceRegistry();
+    // The key of a set is its hash, the length of the variant's name and the class, joined by XOR.
+    const [a, b] = [logOf("a", 7), logOf("b", 7 ^ "native".length ^ "raw".length)];
+    const native = registry.findOrCreate("native", 0, new Set([a]));
+    const raw = registry.findOrCreate("raw", 0, new Set([b]));
+    const others = (["raw", "batch", "native+deflate", "raw+deflate", "batch+deflate"] as const).map(
+      (variant) => registry.findOrCreate(variant, 0, new Set([a])),
+    );
+    const slower = [250, 500, 1_000_000].map((classMs) =>
+      registry.findOrCreate("native", classMs, new Set([a])),
+    );
+    const all = [native, raw, ...others, ...slower];
+    expect(new Set(all).size).toBe(all.length);
+    for (const audience of all) {
+      const { variant, classMs, topics } = audience;
+      expect(registry.findOrCreate(variant, classMs, new Set(topics.keys()))).toBe(audience);
+    }
+  });
+
   it("the hash follows the set as topics come and go", () => {
     const audience = new Audience("native", 0, 0);
     const [a, b] = [logOf("a", 0xffff_ffff), logOf("b", 0x8000_0001)];
