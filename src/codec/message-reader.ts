@@ -46,9 +46,10 @@ export interface MessageReaderOptions {
   readonly allowCompressed?: boolean;
 }
 
-/** One per connection. */
+/** For one connection at a time; between two messages it may change to another (message-readers.ts). */
 export class MessageReader {
-  readonly #sink: MessageSink;
+  /** Who is called. */
+  sink: MessageSink;
   readonly #decoder: FrameDecoder;
   readonly #assembler: MessageAssembler;
   readonly #control = new ByteStore();
@@ -59,7 +60,7 @@ export class MessageReader {
   /** @param inflatesInSteps a large compressed message suspends `push`, and is inflated by `inflateOn`. */
   constructor(options: MessageReaderOptions, sink: MessageSink, inflatesInSteps = false) {
     const { messageBytesMax, fragmentsPerMessageMax, recordFrames = false, allowBinary = true } = options;
-    this.#sink = sink;
+    this.sink = sink;
     this.#record = recordFrames ? new WireRecord(fragmentsPerMessageMax) : null;
     this.#decoder = new FrameDecoder({
       isMasked: options.role === "server",
@@ -76,6 +77,11 @@ export class MessageReader {
   /** Memory held for a frame or message that is not whole yet: at most twice the bytes received of it. */
   get bufferedBytes(): number {
     return this.#assembler.bufferedBytes + this.#control.capacityBytes + (this.#record?.capacityBytes ?? 0);
+  }
+
+  /** Between two messages, and good for more: what comes next depends on nothing that came before. */
+  get isIdle(): boolean {
+    return !this.#isStopped && !this.isMidMessage;
   }
 
   /** True when a frame or a message has begun and not ended, be it by one byte: a read deadline applies. */
@@ -161,7 +167,7 @@ export class MessageReader {
   #fail(what: Violation | null): void {
     if (what === null) return;
     this.stop();
-    this.#sink.onViolation(what.closeCode, what.reason);
+    this.sink.onViolation(what.closeCode, what.reason);
   }
 
   #judgeHeader(): Violation | null {
@@ -186,7 +192,7 @@ export class MessageReader {
     const { message, isText } = this.#assembler;
     if (message === null) return;
     this.#assembler.clear();
-    this.#sink.onMessage(isText, message);
+    this.sink.onMessage(isText, message);
     this.#record?.clear();
   }
 
@@ -195,8 +201,8 @@ export class MessageReader {
     const { opcode: frameOpcode, pieceStart, pieceEnd, frameEnds } = this.#decoder;
     const payload = joinPiece(this.#control, chunk, pieceStart, pieceEnd, frameEnds);
     if (payload === null) return;
-    if (frameOpcode === opcode.ping) this.#sink.onPing(payload);
-    else if (frameOpcode === opcode.pong) this.#sink.onPong(payload);
+    if (frameOpcode === opcode.ping) this.sink.onPing(payload);
+    else if (frameOpcode === opcode.pong) this.sink.onPong(payload);
     else this.#takeClose(payload);
   }
 
@@ -215,6 +221,6 @@ export class MessageReader {
    * any further data received." */
   #close(code: number, reason: Uint8Array): void {
     this.stop();
-    this.#sink.onClose(code, reason);
+    this.sink.onClose(code, reason);
   }
 }

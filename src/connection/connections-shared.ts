@@ -3,6 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { TurnQueue } from "../base/turn-queue.ts";
+import type { MessageReaders } from "../codec/message-readers.ts";
 import type { ByteTotal } from "./byte-total.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 import type { Connection } from "./connection.ts";
@@ -14,6 +15,8 @@ export interface ConnectionsShared {
   readonly pending: ByteTotal<Connection>;
   /** Of messages that are not whole. */
   readonly arriving: ByteTotal<Connection>;
+  /** For those of whom a message is on its way. */
+  readonly readers: MessageReaders;
   /** Where work waits that does not fit into a turn. */
   readonly turns: TurnQueue;
   /** The socket of `connection` is gone. */

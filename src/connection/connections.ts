@@ -6,6 +6,7 @@ import { systemClock, type Clock } from "../base/clock.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import { TurnQueue } from "../base/turn-queue.ts";
+import { MessageReaders } from "../codec/message-readers.ts";
 import { ConnectionCounters } from "./connection-counters.ts";
 import { ConnectionIds } from "./connection-ids.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
@@ -27,6 +28,7 @@ export class Connections implements ConnectionsShared {
   readonly counters = new ConnectionCounters();
   readonly pending: ByteTotal<Connection>;
   readonly arriving: ByteTotal<Connection>;
+  readonly readers = new MessageReaders();
   readonly turns: TurnQueue;
   readonly #ids = new ConnectionIds();
   readonly #all = new Set<Connection>();

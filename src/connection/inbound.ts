@@ -3,7 +3,7 @@
  * fit into a turn is kept, with reading stopped. What came is the connection's to answer.
  */
 import { limitCounters, type LimitName } from "../base/limit-counters.ts";
-import { MessageReader, type MessageSink } from "../codec/message-reader.ts";
+import type { MessageReader, MessageSink } from "../codec/message-reader.ts";
 import { violation } from "../codec/violation.ts";
 import { ownCloseCode } from "./close-reason.ts";
 import type { Connection } from "./connection.ts";
@@ -16,10 +16,11 @@ export const pausedByTurn = 2;
 
 const nothing = Buffer.alloc(0);
 
-/** One per connection. Codec and budget are made when something comes: many only listen. */
+/** One per connection. The budget is made when something comes, and a codec is borrowed for it: many only listen. */
 export class Inbound implements MessageSink {
   readonly #connection: Connection;
   readonly #transport: Transport;
+  /** Between two messages null. */
   #reader: MessageReader | null = null;
   #budget: InboundBudget | null = null;
   /** Bits of `pausedBy…`; 0 while reading. */
@@ -63,7 +64,7 @@ export class Inbound implements MessageSink {
 
   /** Delivers what lies in `chunk`, as far as there is time, and keeps the rest. @param chunk may be changed. */
   read(chunk: Uint8Array): void {
-    const doneBytes = this.#codec().push(chunk);
+    const doneBytes = this.#push(chunk);
     if (doneBytes < chunk.length) this.keep(chunk.subarray(doneBytes));
   }
 
@@ -81,18 +82,28 @@ export class Inbound implements MessageSink {
       this.#reader.inflateOn();
       if (this.#connection.isSpent) return;
     }
+    this.#giveBack();
     if (this.#unread.length === 0 || !this.#mayDeliver) return;
     // What is paused now is paused for this very reading; only what pauses it anew ends it.
     const pauses = this.#pauses;
     this.#pauses = 0;
-    const doneBytes = this.#codec().push(this.#unread);
+    const doneBytes = this.#push(this.#unread);
     if (!this.#connection.isDone) this.#pauses |= pauses;
     this.#setUnread(this.#unread.subarray(doneBytes));
   }
 
-  #codec(): MessageReader {
-    this.#reader ??= new MessageReader(this.#connection.options, this, true);
-    return this.#reader;
+  /** @returns how many bytes are done with. */
+  #push(chunk: Uint8Array): number {
+    const { options, shared } = this.#connection;
+    this.#reader ??= shared.readers.lend(options, this);
+    const doneBytes = this.#reader.push(chunk);
+    this.#giveBack();
+    return doneBytes;
+  }
+
+  #giveBack(): void {
+    const { options, shared } = this.#connection;
+    if (this.#reader !== null && shared.readers.takeBack(options, this.#reader)) this.#reader = null;
   }
 
   get #mayDeliver(): boolean {

@@ -4,6 +4,7 @@ import {
   type MessageReaderOptions,
   type MessageSink,
 } from "../../src/codec/message-reader.ts";
+import { MessageReaders } from "../../src/codec/message-readers.ts";
 
 /** A server's reader with room. */
 export const serverOptions: MessageReaderOptions = {
@@ -79,6 +80,47 @@ export function readSuspended(chunks: readonly Uint8Array[], options: MessageRea
     }
   }
   return events;
+}
+
+/**
+ * Several connections over shared readers: `wires` are those of the connections, cut; `turns` says whose chunk is next,
+ * and the rest follows in turn. Of each connection the events; and how often a reader came to another connection.
+ */
+export function readShared(
+  wires: readonly (readonly Uint8Array[])[],
+  turns: readonly number[],
+  options: MessageReaderOptions,
+): { events: string[][]; handedOver: number } {
+  const readers = new MessageReaders();
+  const lastSinks = new Map<MessageReader, MessageSink>();
+  let handedOver = 0;
+  const connections = wires.map((chunks) => {
+    const events: string[] = [];
+    return { chunks: [...chunks], events, sink: recordingSink(events), reader: null as MessageReader | null };
+  });
+  const readNext = (connection: (typeof connections)[number]): void => {
+    const chunk = connection.chunks.shift();
+    if (chunk === undefined) return;
+    const reader = (connection.reader ??= readers.lend(options, connection.sink));
+    if ((lastSinks.get(reader) ?? connection.sink) !== connection.sink) handedOver += 1;
+    lastSinks.set(reader, connection.sink);
+    let rest = Buffer.from(chunk);
+    do {
+      const doneBytes = reader.push(rest);
+      while (reader.isInflating) reader.inflateOn();
+      rest.fill(0xee, 0, doneBytes);
+      rest = rest.subarray(doneBytes);
+    } while (rest.length > 0);
+    if (readers.takeBack(options, reader)) connection.reader = null;
+  };
+  for (const turn of turns) {
+    const connection = connections[turn % connections.length];
+    if (connection !== undefined) readNext(connection);
+  }
+  while (connections.some(({ chunks }) => chunks.length > 0)) {
+    for (const connection of connections) readNext(connection);
+  }
+  return { events: connections.map(({ events }) => events), handedOver };
 }
 
 /** `bytes` one to a chunk. */

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import type { MessageReaderOptions } from "../../src/codec/message-reader.ts";
-import { bytewise, cutAt, readChunks } from "./reader-harness.ts";
+import { bytewise, cutAt, readChunks, readShared } from "./reader-harness.ts";
 import { slowTwin } from "./slow-twin.ts";
 
 /** Every run has a seed of its own; fast-check prints it, and the path to the counterexample, on failure. */
@@ -129,6 +129,33 @@ describe("FR13, FR22: the reader and its slow twin agree at any cut", () => {
       fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
     );
     fc.assert(fc.property(input, cuts, tightOptions("client"), check), parameters);
+  });
+
+  it("whoever had the reader before", () => {
+    // Cut between messages too, where readers change hands.
+    const wire = fc.array(fc.tuple(fc.oneof({ weight: 6, arbitrary: message }, frame, mutated), cuts), {
+      maxLength: 6,
+    });
+    const wires = fc.array(wire, { minLength: 2, maxLength: 4 });
+    const turns = fc.array(fc.nat(3), { maxLength: 30 });
+    let handedOver = 0;
+    fc.assert(
+      fc.property(wires, turns, fc.oneof(roomy, options), (inputs, order, readerOptions) => {
+        const chunks = inputs.map((parts) =>
+          parts.flatMap(([bytes, offsets]) =>
+            cutAt(
+              bytes,
+              offsets.slice(0, 2).map((at) => at % (bytes.length + 1)),
+            ),
+          ),
+        );
+        const result = readShared(chunks, order, readerOptions);
+        expect(result.events).toEqual(chunks.map((each) => slowTwin(Buffer.concat(each), readerOptions)));
+        handedOver += result.handedOver;
+      }),
+      parameters,
+    );
+    expect(handedOver).toBeGreaterThan(parameters.numRuns / 4);
   });
 
   it("the twin can disagree: a planted difference is found", () => {
