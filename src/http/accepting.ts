@@ -14,7 +14,7 @@ import { asListeningHandle, stopServerHandle, type ListeningHandle } from "./lis
 export interface AcceptPort {
   /** `FrontDoor.takeListenerHandle` is called once for each, later, or never. */
   wantHandles(kind: ListenerKind, count: number): void;
-  /** Called at most every `tellMs`, while connections come. */
+  /** Called at most every `tellMs`, while connections come, and not for a few of them. */
   tellSockets(count: number): void;
 }
 
@@ -27,6 +27,12 @@ const stepBackMs = 20;
 /** At least so long between two steps back: a herd that only this worker is there for must not wait for one each time. */
 const stayMs = 10;
 const tellMs = 50;
+/**
+ * The number of sockets is told when it has changed by more than this since it was told last: a word of it costs both
+ * processes about as much as a handshake. Besides, it goes with every sign of life.
+ */
+const tellStep = 0.02;
+const tellSocketsMin = 8;
 
 /** One address at which the worker listens. */
 interface Listener {
@@ -49,6 +55,7 @@ export class Accepting {
   #cameBackMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
   #willTell = false;
+  #told = 0;
 
   /** @param sockets how many the worker has open. */
   constructor(port: AcceptPort, sockets: () => number) {
@@ -92,7 +99,10 @@ export class Accepting {
 
   /** A connection was accepted. @param sockets that are open now. */
   accepted(sockets: number): void {
-    if (!this.#willTell) {
+    if (
+      !this.#willTell &&
+      Math.abs(sockets - this.#told) >= Math.max(tellSocketsMin, this.#told * tellStep)
+    ) {
       this.#willTell = true;
       setTimeout(() => this.#tell(), tellMs).unref();
     }
@@ -111,7 +121,9 @@ export class Accepting {
 
   #tell(): void {
     this.#willTell = false;
-    if (!this.#isClosed) this.#port.tellSockets(this.#sockets());
+    if (this.#isClosed) return;
+    this.#told = this.#sockets();
+    this.#port.tellSockets(this.#told);
   }
 
   #stepBack(): void {

@@ -19,7 +19,10 @@ const wordMs = 50;
 const silentMsMax = 1500;
 /** How much more than the mean is no reason to step back. */
 const slack = 1.1;
-const slackSockets = 2;
+/** As many as come to a worker between two words when 100 a second do: to step back costs more than to accept them. */
+const slackSockets = 10;
+/** A share that is so little off the one that was told is as good, and is not told: each word costs two processes. */
+const toldSlack = 0.04;
 
 export class AcceptShares {
   readonly #holders: () => readonly ShareHolder[];
@@ -47,11 +50,16 @@ export class AcceptShares {
     const accepting = this.#holders().filter(({ isAccepting }) => isAccepting);
     const share = shareOf(accepting, performance.now());
     for (const holder of accepting) {
-      if (this.#told.get(holder) === share) continue;
+      if (isAsGood(this.#told.get(holder), share)) continue;
       this.#told.set(holder, share);
       holder.sendShare(share);
     }
   }
+}
+
+function isAsGood(told: number | null | undefined, share: number | null): boolean {
+  if (typeof told !== "number" || share === null) return told === share;
+  return Math.abs(share - told) <= told * toldSlack;
 }
 
 /** @returns the number above which a worker steps back; null when there is nobody to step back for. */

@@ -20,8 +20,9 @@ const bytesPerSec = 125_000;
 const connectBytes = 400;
 /** Headers of IPv4 and TCP with timestamps, for each packet of at most 1,448 bytes. */
 const packetHeaderBytes = 52;
-/** Until the server's code for this attack is compiled, on both workers. */
-const warmUpMs = 3000;
+/** Until the server's code for this attack is compiled on both workers, as it is on a server that has run for a while. */
+const warmUpMs = 5000;
+const warmUpBandwidths = 5;
 const segmentBytes = 1448;
 
 interface Attack {
@@ -83,17 +84,22 @@ const attacks: readonly Attack[] = [
 /** Bytes that may go out by now; everything that is sent is taken from it first. */
 class Bandwidth {
   readonly #startMs = performance.now();
+  readonly #bytesPerSec: number;
   #spent = 0;
+
+  constructor(bandwidths: number) {
+    this.#bytesPerSec = bandwidths * bytesPerSec;
+  }
 
   async take(bytes: number): Promise<void> {
     this.#spent += bytes;
-    const waitMs = this.#startMs + (this.#spent / bytesPerSec) * 1000 - performance.now();
+    const waitMs = this.#startMs + (this.#spent / this.#bytesPerSec) * 1000 - performance.now();
     if (waitMs > 0) await delay(waitMs);
   }
 }
 
-async function attackWith(attack: Attack, server: Server, endMs: number): Promise<void> {
-  const bandwidth = new Bandwidth();
+async function attackWith(attack: Attack, server: Server, endMs: number, bandwidths = 1): Promise<void> {
+  const bandwidth = new Bandwidth(bandwidths);
   const held: RawPeer[] = [];
   const head = handshake(
     attack.deflate === true ? { "Sec-WebSocket-Extensions": "permessage-deflate" } : {},
@@ -189,8 +195,9 @@ for (const attack of attacks) {
   if (wanted !== null && !wanted.has(attack.row)) continue;
   await using server = await Server.start({ sets });
   // Code that is used is compiled once; that is not the attacker's.
-  await attackWith(attack, server, performance.now() + warmUpMs);
-  await delay(500);
+  await attackWith(attack, server, performance.now() + warmUpMs, warmUpBandwidths);
+  // What it left open is gone, and the compiler done.
+  await delay(1500);
   const idle = await costOf(server, () => delay(1000));
   const cost = await costOf(server, () => attackWith(attack, server, performance.now() + seconds * 1000));
   const percent = Math.max(0, (cost.cores - idle.cores) * 100);

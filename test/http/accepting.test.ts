@@ -24,6 +24,7 @@ class FakeHandle {
 let handles: FakeHandle[];
 let wanted: number;
 let told: number[];
+let sockets: number;
 let toldToPrimary: number;
 let clients: unknown[];
 let accepting: Accepting;
@@ -45,6 +46,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   wanted = 0;
   told = [];
+  sockets = 42;
   toldToPrimary = 0;
   const own = new FakeHandle();
   own.listen();
@@ -54,7 +56,7 @@ beforeEach(() => {
     wantHandles: (_kind: string, count: number) => void (wanted += count),
     tellSockets: (count: number) => void told.push(count),
   };
-  accepting = new Accepting(port, () => 42);
+  accepting = new Accepting(port, () => sockets);
   const server = Object.assign(new EventEmitter(), { _handle: clustered }) as unknown as Server;
   clients = [];
   accepting.add("tcp", server, (client) => void clients.push(client));
@@ -133,14 +135,32 @@ describe("accepting in a worker of a cluster", () => {
     expect(listening()).toBe(8);
   });
 
-  it("tells how many sockets there are once for all that were accepted in 50 ms", () => {
-    accepting.accepted(1);
-    accepting.accepted(2);
+  it("tells how many sockets there are once for all that were accepted in 50 ms, and not for a few", () => {
+    sockets = 7;
+    accepting.accepted(7);
     vi.advanceTimersByTime(50);
-    expect(told).toEqual([42]);
-    accepting.accepted(3);
+    expect(told).toEqual([]);
+    accepting.accepted(8);
+    sockets = 9;
+    accepting.accepted(9);
     vi.advanceTimersByTime(50);
-    expect(told).toEqual([42, 42]);
+    expect(told).toEqual([9]);
+    accepting.accepted(16);
+    vi.advanceTimersByTime(50);
+    expect(told).toEqual([9]);
+    sockets = 1000;
+    accepting.accepted(17);
+    vi.advanceTimersByTime(50);
+    expect(told).toEqual([9, 1000]);
+    // Of many a fiftieth; and those that left count as those that came.
+    accepting.accepted(1019);
+    accepting.accepted(981);
+    vi.advanceTimersByTime(50);
+    expect(told).toEqual([9, 1000]);
+    sockets = 980;
+    accepting.accepted(980);
+    vi.advanceTimersByTime(50);
+    expect(told).toEqual([9, 1000, 980]);
   });
 
   it("closes all handles, those too that come later; what is no handle is ignored", () => {
