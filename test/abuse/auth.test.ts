@@ -5,6 +5,7 @@ import { Agent, createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { RawPeer } from "../connection/raw-peer.ts";
@@ -465,8 +466,21 @@ it(
 );
 
 describe("AU9 the address of the keys", () => {
+  const smallPair = generateKeyPairSync("rsa", { modulusLength: 1024 });
+  /** Whole answers that hold no key to trust. */
+  const wrong = {
+    bomb: gzipSync(Buffer.alloc(50_000_000, " ")),
+    html: Buffer.from("<html>"),
+    null: Buffer.from("null"),
+    "no list": Buffer.from('{"keys":{}}'),
+    "a list of nothing": Buffer.from('{"keys":[null,1,"a"]}'),
+    "a secret": Buffer.from(`{"keys":[{"kty":"oct","kid":"k1","k":"${part("x".repeat(32))}"}]}`),
+    "a key for encrypting": keySet({ ...pair.publicKey.export({ format: "jwk" }), use: "enc" }),
+    "a key for RS512": keySet({ ...pair.publicKey.export({ format: "jwk" }), alg: "RS512" }),
+    "a key of 1,024 bits": keySet(smallPair.publicKey.export({ format: "jwk" })),
+  } as const;
   let keys: HttpServer;
-  let behave: "good" | "slow" | "down" | "redirect" | "huge" = "good";
+  let behave: keyof typeof wrong | "good" | "slow" | "trickle" | "down" | "redirect" | "huge" = "good";
   let redirected = 0;
   let asked = 0;
   let jwksUrl: string;
@@ -485,6 +499,9 @@ describe("AU9 the address of the keys", () => {
       if (behave === "good") response.end(set);
       else if (behave === "down") response.writeHead(500).end();
       else if (behave === "redirect") response.writeHead(302, { location: "/elsewhere" }).end();
+      else if (behave === "trickle") response.write("{");
+      else if (behave === "bomb") response.setHeader("content-encoding", "gzip").end(wrong.bomb);
+      else if (behave in wrong) response.end(wrong[behave as keyof typeof wrong]);
       else if (behave === "huge") response.end(`{"keys":[],"x":"${"x".repeat(5_000_000)}"}`);
       // Slow: never an answer.
     });
@@ -499,7 +516,7 @@ describe("AU9 the address of the keys", () => {
   const start = (): Promise<Server> =>
     Server.start({ sets: { workers: 1, "auth.jwt": { algorithms: ["RS256"], jwksUrl } } });
 
-  it.each(["slow", "down", "redirect", "huge"] as const)(
+  it.each(["slow", "trickle", "down", "redirect", "huge"] as const)(
     "AU9 %s: nobody gets in, nothing else is asked, and the answer comes in time",
     { timeout: 60_000 },
     async (how) => {
@@ -510,6 +527,22 @@ describe("AU9 the address of the keys", () => {
       expect([4004, 4500]).toContain(await codeWith(tokenOfK1(), server));
       expect(performance.now() - startMs).toBeLessThan(6000);
       expect(redirected).toBe(0);
+    },
+  );
+
+  it.each(Object.keys(wrong) as (keyof typeof wrong)[])(
+    "AU9 %s instead of keys: nobody gets in, by no algorithm, and it serves on",
+    { timeout: 60_000 },
+    async (how) => {
+      behave = how;
+      await using server = await start();
+      expect([4004, 4500]).toContain(await codeWith(tokenOfK1(), server));
+      const small = rs256(good(), { alg: "RS256", kid: "k1" }, smallPair.privateKey);
+      expect([4004, 4500]).toContain(await codeWith(small, server));
+      const input = `${part({ alg: "HS256", kid: "k1" })}.${part(good())}`;
+      const byOct = `${input}.${createHmac("sha256", "x".repeat(32)).update(input).digest("base64url")}`;
+      expect([4004, 4500]).toContain(await codeWith(byOct, server));
+      expect((await get(`${server.http}/api/topics/quote.A`)).status).toBe(200);
     },
   );
 
@@ -533,6 +566,10 @@ describe("AU9 the address of the keys", () => {
 function withOtherPadBits(token: string): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   return token.slice(0, -1) + (alphabet[alphabet.indexOf(token.slice(-1)) ^ 1] ?? "");
+}
+
+function keySet(key: object): Buffer {
+  return Buffer.from(JSON.stringify({ keys: [{ ...key, kid: "k1" }] }));
 }
 
 function tokenOfK1(): string {
