@@ -47,6 +47,9 @@ export interface ReadRequest {
   readonly limit: number;
 }
 
+/** An epoch, as both brokers make them. */
+const epochForm = /^[1-9]\d*$/;
+
 /** For a feed. */
 export function partForFeed({ history }: BrokerTopic, { since, newest, limit }: ReadRequest): LogPart {
   // The age counts when a topic is opened. For a reader that goes on, what is still there is better than a gap.
@@ -57,7 +60,9 @@ export function partForFeed({ history }: BrokerTopic, { since, newest, limit }: 
 /** For a caller of `Broker.history`, which may name a position that there never was. */
 export function partForPage({ history }: BrokerTopic, since: Position | null, limit: number): LogPart {
   invariant(history !== null, "a live-only topic has no history to read");
-  // What a peer made up is the position of no log.
-  const usable = since !== null && Number.isSafeInteger(since.seq) && since.seq >= 0 ? since : null;
+  // What a peer made up is the position of no log. Epoch 0 least of all: in a log's link it stands for "there was none".
+  const isPosition =
+    since !== null && epochForm.test(since.epoch) && Number.isSafeInteger(since.seq) && since.seq >= 0;
+  const usable = isPosition ? since : null;
   return { mode: usable === null ? "newest" : "since", since: usable, limit, ttlMs: history.ttlMs };
 }

@@ -386,6 +386,10 @@ export function brokerSuite(kind: string, makeWorld: () => Promise<BrokerWorld>,
             complete: false,
             seqs: [1, 2, 3, 4, 5],
           },
+          // Redis's link of a log that had no epoch before is 0-0: whoever asked behind it was told that nothing is missing.
+          { name: "epoch 0", since: { epoch: "0", seq: 0 }, complete: false, seqs: [1, 2, 3, 4, 5] },
+          { name: "epoch 00", since: { epoch: "00", seq: 0 }, complete: false, seqs: [1, 2, 3, 4, 5] },
+          { name: "epoch 0x0p0", since: { epoch: "0x0p0", seq: 0 }, complete: false, seqs: [1, 2, 3, 4, 5] },
           { name: "no number", since: { epoch, seq: Number.NaN }, complete: false, seqs: [1, 2, 3, 4, 5] },
           { name: "negative", since: { epoch, seq: -1 }, complete: false, seqs: [1, 2, 3, 4, 5] },
         ];
