@@ -1,6 +1,6 @@
 /**
  * A listening socket as libuv has it, below node's `net.Server`: one of several handles of the same socket. A second
- * file that knows node's inside, after connection/handle-transport.ts; a Node whose handles are others has no
+ * file that knows node's inside, after connection/stream-wrap.ts; a Node whose handles are others has no
  * additional ones (`asListeningHandle`).
  */
 import { Socket, type Server } from "node:net";

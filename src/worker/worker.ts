@@ -25,7 +25,7 @@ import type { Broker, BrokerListener, BrokerStatus } from "../broker/broker.ts";
 import type { Config } from "../config/schema.ts";
 import { limitNumber } from "../config/schema.ts";
 import { Connections } from "../connection/connections.ts";
-import { probeHandleTransport } from "../connection/handle-transport.ts";
+import { probeHandleTransport } from "../connection/handle-trial.ts";
 import type { AcceptPort } from "../http/accepting.ts";
 import { FrontDoor } from "../http/front-door.ts";
 import { createHttpApi, type HttpApi } from "../http/http-api.ts";

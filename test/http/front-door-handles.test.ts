@@ -1,7 +1,7 @@
 /** The front door once more, with connections served by their handles: everything must be as it is on node's sockets. */
 import { describe, expect } from "vitest";
 
-import { probeHandleTransport } from "../../src/connection/handle-transport.ts";
+import { probeHandleTransport } from "../../src/connection/handle-trial.ts";
 
 expect(await probeHandleTransport()).toBeNull();
 // Each in a suite of its own, which keeps their hooks apart.
