@@ -8,6 +8,8 @@
 const lookMs = 50;
 /** Later than this a look says that the loop stood still. */
 const lateMs = 20;
+/** What came meanwhile is read by so many polls: a new connection is accepted by the first, and its head read by the next. */
+const pollsOfArrival = 3;
 
 /** One per HTTP server. */
 export class Arrivals {
@@ -16,8 +18,11 @@ export class Arrivals {
   #lookedMs = 0;
   /** When the loop was last known to poll before it stood still; Infinity while it does not. */
   #stoodSinceMs = Number.POSITIVE_INFINITY;
+  #pollsLeft = 0;
   readonly #polled = (): void => {
-    this.#stoodSinceMs = Number.POSITIVE_INFINITY;
+    this.#pollsLeft -= 1;
+    if (this.#pollsLeft > 0) setImmediate(this.#polled);
+    else this.#stoodSinceMs = Number.POSITIVE_INFINITY;
   };
 
   constructor(now: () => number = () => performance.now()) {
@@ -48,8 +53,9 @@ export class Arrivals {
     const dueMs = this.#lookedMs + lookMs;
     this.#lookedMs = nowMs;
     if (nowMs - dueMs < lateMs) return;
-    this.#stoodSinceMs = dueMs;
-    // Timers come before the poll, which reads what came meanwhile, and immediates behind it.
-    setImmediate(this.#polled);
+    this.#stoodSinceMs = Math.min(this.#stoodSinceMs, dueMs);
+    // Timers come before the poll, and immediates behind it.
+    if (this.#pollsLeft === 0) setImmediate(this.#polled);
+    this.#pollsLeft = pollsOfArrival;
   }
 }

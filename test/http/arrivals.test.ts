@@ -41,14 +41,29 @@ describe("when a request came", () => {
     }
   });
 
-  it("may be any time since the loop stood still, for what the next poll reads, and for nothing later", async () => {
+  it("may be any time since the loop stood still, for what the next three polls read, and for nothing later", async () => {
     go(50);
     const lookedMs = nowMs;
     stand(3000);
     expect(arrivals.earliestMs).toBe(lookedMs + 50);
     nowMs += 40;
-    expect(arrivals.earliestMs).toBe(lookedMs + 50);
+    for (let polls = 0; polls < 3; polls += 1) {
+      expect(arrivals.earliestMs).toBe(lookedMs + 50);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(arrivals.earliestMs).toBe(nowMs);
+  });
+
+  it("may be as early as the first of two times that it stood still one after the other", async () => {
+    go(50);
+    const lookedMs = nowMs;
+    stand(300);
     await new Promise((resolve) => setImmediate(resolve));
+    stand(300);
+    for (let polls = 0; polls < 3; polls += 1) {
+      expect(arrivals.earliestMs).toBe(lookedMs + 50);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     expect(arrivals.earliestMs).toBe(nowMs);
   });
 
