@@ -6,9 +6,13 @@ import type { OwnSentinels } from "./own-sentinels.ts";
 /** See the file head. */
 export const sentinelFaults: readonly Fault[] = [
   sentinelFault("sentinel-failover", "a failover by hand (SENTINEL FAILOVER)", async (sentinels, old) => {
-    // It refuses until it knows the replica well enough, which it asks every ten seconds.
-    await eventually(() => sentinels.beginFailover(), "a sentinel that is ready for it");
-    await changedFrom(old, sentinels);
+    // It refuses until it knows the replica well enough, which it asks every ten seconds, and gives up where the replica
+    // does not say within five that it was promoted: then it has to be asked again. While it is at it, it refuses.
+    await eventually(async () => {
+      if ((await sentinels.master()) !== old) return true;
+      await sentinels.beginFailover();
+      return false;
+    }, "another master");
   }),
   sentinelFault(
     "sentinel-master-kill",
