@@ -76,31 +76,51 @@ export class RemoteKeys {
   }
 
   async #fetch(): Promise<void> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), fetchTimeoutMs);
     try {
       const answer = await fetch(this.#url, {
         redirect: "error",
-        signal: AbortSignal.timeout(fetchTimeoutMs),
+        signal: late.signal,
         headers: { accept: "application/jwk-set+json, application/json" },
       });
       if (answer.status !== 200) return;
-      const text = await textOf(answer);
+      const text = await textOf(answer, late.signal);
       // A key set by its own declaration; createLocalJWKSet throws on anything else.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
       this.#keys = createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
       this.#fetchedMs = this.#clock.nowMs();
     } catch {
       // The keys of last time stay; `known` says whether there are any.
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
 
-async function textOf(answer: Response): Promise<string> {
+/**
+ * Reads the whole of it, up to a limit. The signal is listened to here as well: once the head has come, Node 20's fetch
+ * holds whoever listens to it by a weak reference, and after a collection nothing ends a body that never does.
+ */
+async function textOf(answer: Response, late: AbortSignal): Promise<string> {
+  const reader = answer.body?.getReader();
+  if (reader === undefined) return "";
+  const cancel = (): void => void reader.cancel().catch(() => undefined);
+  late.addEventListener("abort", cancel);
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of answer.body ?? []) {
-    bytes += part.length;
-    if (bytes > answerBytesMax) throw new Error("the key set is too large");
-    parts.push(part);
+  try {
+    for (;;) {
+      const { value } = await reader.read();
+      if (late.aborted) throw new Error("the key set does not end");
+      if (value === undefined) break;
+      bytes += value.length;
+      if (bytes > answerBytesMax) throw new Error("the key set is too large");
+      parts.push(value);
+    }
+  } finally {
+    late.removeEventListener("abort", cancel);
+    cancel();
   }
   return Buffer.concat(parts).toString("utf8");
 }
