@@ -36,12 +36,12 @@ describe("series of a worker", () => {
     });
     const before = seriesByWorker((await server.metrics()).text);
     await Promise.all(Array.from({ length: 60 }, (_, index) => connectAs(index)));
-    const lines = topics.map((topic) => JSON.stringify({ topic, data: 1 }));
-    expect((await publishLines(server.http, lines)).status).toBe(200);
     await until(
       "all subscriptions",
       async () => (await server.metrics()).sum("tapecast_subscriptions") === 60 * 61,
     );
+    const lines = topics.map((topic) => JSON.stringify({ topic, data: 1 }));
+    expect((await publishLines(server.http, lines)).status).toBe(200);
     await until("deliveries", async () => (await server.metrics()).sum("tapecast_deliveries_total") > 1000);
     const { text } = await server.metrics();
     const after = seriesByWorker(text);
