@@ -16,14 +16,8 @@ export class Arrivals {
   readonly #now: () => number;
   #timer: NodeJS.Timeout | null = null;
   #lookedMs = 0;
-  /** When the loop was last known to poll before it stood still; Infinity while it does not. */
-  #stoodSinceMs = Number.POSITIVE_INFINITY;
-  #pollsLeft = 0;
-  readonly #polled = (): void => {
-    this.#pollsLeft -= 1;
-    if (this.#pollsLeft > 0) setImmediate(this.#polled);
-    else this.#stoodSinceMs = Number.POSITIVE_INFINITY;
-  };
+  /** When the loop was last known to poll before it stood still: each time whose arrivals may not all be read yet, oldest first. */
+  readonly #stoodSinceMs: number[] = [];
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
@@ -45,7 +39,7 @@ export class Arrivals {
    * Cost: a clock read.
    */
   get earliestMs(): number {
-    return Math.min(this.#now(), this.#stoodSinceMs);
+    return this.#stoodSinceMs[0] ?? this.#now();
   }
 
   #look(): void {
@@ -53,9 +47,15 @@ export class Arrivals {
     const dueMs = this.#lookedMs + lookMs;
     this.#lookedMs = nowMs;
     if (nowMs - dueMs < lateMs) return;
-    this.#stoodSinceMs = Math.min(this.#stoodSinceMs, dueMs);
-    // Timers come before the poll, and immediates behind it.
-    if (this.#pollsLeft === 0) setImmediate(this.#polled);
-    this.#pollsLeft = pollsOfArrival;
+    this.#stoodSinceMs.push(dueMs);
+    this.#forgetAfter(pollsOfArrival);
+  }
+
+  /** Timers come before a poll, and immediates behind it. */
+  #forgetAfter(polls: number): void {
+    setImmediate(() => {
+      if (polls > 1) this.#forgetAfter(polls - 1);
+      else this.#stoodSinceMs.shift();
+    });
   }
 }

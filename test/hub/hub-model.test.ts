@@ -384,7 +384,7 @@ describe("the hub against a naive twin", () => {
       expect(world.checked.gaps).toBeGreaterThan(0);
       if (seed % 2 === 0) expect(world.checked.emptied).toBeGreaterThan(0);
       expect(world.checked.cutTurns).toBeGreaterThan(stepsPerSeed / 100);
-      expect(world.checked.shared).toBeGreaterThan(stepsPerSeed / 200);
+      expect(world.checked.shared).toBeGreaterThan(stepsPerSeed / 100);
       expect(world.checked.compressed).toBeGreaterThan(stepsPerSeed / 100);
     },
     600_000,

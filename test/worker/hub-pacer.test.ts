@@ -160,6 +160,7 @@ describe("HubPacer", () => {
   });
 
   it.each([
+    { windowMsMax: 20, batchWindowMsMax: 60 },
     { windowMsMax: 0, batchWindowMsMax: 60 },
     { windowMsMax: 20, batchWindowMsMax: 0 },
     { windowMsMax: 0, batchWindowMsMax: 0 },
