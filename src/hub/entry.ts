@@ -48,8 +48,8 @@ export class Entry {
   readonly log: TopicLog;
   /** Whether a flush has taken it: then it stays what it is until all members of the audience have been given it. */
   isTaken = false;
-  /** JSON. */
-  #data: ByteString;
+  /** The JSON that was published. */
+  data: ByteString;
   #native: ByteString | null = null;
   #raw: ByteString | null = null;
   #line: ByteString | null = null;
@@ -69,7 +69,7 @@ export class Entry {
     this.order = order;
     this.position = position;
     this.seq = seq;
-    this.#data = data;
+    this.data = data;
     this.origin = origin;
     this.receivedMs = receivedMs;
   }
@@ -90,7 +90,7 @@ export class Entry {
     this.order = order;
     this.position = position;
     this.seq = seq;
-    this.#data = data;
+    this.data = data;
     this.origin = origin;
     this.receivedMs = receivedMs;
     // Who joined has perhaps been given what was here.
@@ -99,16 +99,6 @@ export class Entry {
     if (this.#line !== null) this.#line = null;
     if (this.#deflatedNative !== null) this.#deflatedNative = null;
     if (this.#deflatedRaw !== null) this.#deflatedRaw = null;
-  }
-
-  /** The JSON that was published. Cost: a copy with each call. */
-  get data(): Buffer {
-    return fromByteString(this.#data);
-  }
-
-  /** Length of `data`. */
-  get dataBytes(): number {
-    return this.#data.length;
   }
 
   /**
@@ -122,7 +112,7 @@ export class Entry {
         return (this.#native ??= framed(this.#json()));
       case "raw":
       case "raw+deflate":
-        return (this.#raw ??= framed(this.#data));
+        return (this.#raw ??= framed(this.data));
       case "batch":
       case "batch+deflate":
         // Deviation from byte for byte (docs/PROTOCOL.md): CR and LF inside `data` become spaces, so that a line is a
@@ -143,7 +133,7 @@ export class Entry {
 
   #json(): ByteString {
     const seq = this.seq === 0 ? "" : `,"seq":${this.seq}`;
-    return `${this.log.prefix}${this.#newEpoch()}${seq},"data":${this.#data}}`;
+    return `${this.log.prefix}${this.#newEpoch()}${seq},"data":${this.data}}`;
   }
 
   /** The first publication of an epoch that goes on counting names it: readers know the one before. */

@@ -142,11 +142,11 @@ export class TopicLog implements Ring {
     else {
       const evicted = this.#at(0);
       this.evictedOrder = evicted.order;
-      this.#ringBytes?.removed(evicted.dataBytes);
+      this.#ringBytes?.removed(evicted.data.length);
       this.#ring[this.#oldest] = entry;
       this.#oldest = (this.#oldest + 1) % this.#ringMax;
     }
-    this.#ringBytes?.added(this, entry.dataBytes);
+    this.#ringBytes?.added(this, entry.data.length);
   }
 
   get newestOrder(): number {
@@ -163,7 +163,7 @@ export class TopicLog implements Ring {
     if (this.#ring.length <= 1) return false;
     const oldest = this.#at(0);
     this.evictedOrder = oldest.order;
-    this.#ringBytes?.removed(oldest.dataBytes);
+    this.#ringBytes?.removed(oldest.data.length);
     this.#ring.splice(0, this.#ring.length, ...this.#entries().slice(1));
     this.#oldest = 0;
     return true;
@@ -178,7 +178,7 @@ export class TopicLog implements Ring {
   #forgetAll(): void {
     if (this.#ringBytes !== null) {
       let bytes = 0;
-      for (const entry of this.#ring) bytes += entry.dataBytes;
+      for (const entry of this.#ring) bytes += entry.data.length;
       this.#ringBytes.removed(bytes);
     }
     this.#ring.length = 0;

@@ -9,6 +9,7 @@ import { rateClassOf } from "../hub/rate-class.ts";
 import type { Reader } from "../hub/reader.ts";
 import type { TopicLog } from "../hub/topic-log.ts";
 import { closeCodes, standardCloseCodes } from "../protocol/close-codes.ts";
+import { ReplyWriter } from "../protocol/reply-writer.ts";
 import { addReader } from "./reader-sink.ts";
 import type { SessionConnection, SessionServices } from "./session-services.ts";
 import { hasRoom } from "./topic-room.ts";
@@ -120,7 +121,7 @@ export class RawSession {
     this.#log = log;
     const { hub, clock } = this.#services;
     const value = log.value(clock.nowMs());
-    if (value !== null) this.#connection.send(true, value.data);
+    if (value !== null) this.#connection.send(true, new ReplyWriter().data(value.data).bytes());
     const classMs = this.#log.topic.delivery === "latest" ? rateClassOf(this.#options.intervalMs ?? 0) : 0;
     hub.change(this.#reader, [{ log, classMs }], [], clock.nowMs());
   }

@@ -6,6 +6,7 @@
 import type { HistoryPage, Publication } from "../broker/broker.ts";
 import type { TopicLog } from "../hub/topic-log.ts";
 import type { SincePosition } from "../protocol/parse-command.ts";
+import type { WireEntry } from "../protocol/reply-writer.ts";
 
 /** What was read for one topic of a request so far. */
 export interface RecoveryState {
@@ -22,7 +23,7 @@ export type RecoveryStep =
   /** Everything in (since, the log's seq], oldest first. */
   | {
       readonly kind: "recovered";
-      readonly entries: readonly { readonly seq: number; readonly data: Uint8Array }[];
+      readonly entries: readonly WireEntry[];
     }
   | { readonly kind: "lost" }
   /** Ask the broker for the log's newest entries first. */

@@ -189,7 +189,7 @@ export class SubscriptionRequest {
       }
       const nameJson = JSON.stringify(name);
       restBytes -= topicBytes + Buffer.byteLength(nameJson);
-      const valueBytes = log.value(nowMs)?.dataBytes ?? 0;
+      const valueBytes = log.value(nowMs)?.data.length ?? 0;
       if (valueBytes > restBytes && wishes.length > 0) {
         errors.set(
           name,
@@ -247,7 +247,7 @@ export class SubscriptionRequest {
     const value = log.value(nowMs);
     if (value === null) return 0;
     reply.text(',"data":').data(value.data);
-    return value.dataBytes;
+    return value.data.length;
   }
 
   /** Only `latest` topics have a rate. */

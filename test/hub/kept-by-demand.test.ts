@@ -39,7 +39,7 @@ describe("what nobody may ask for again", () => {
     const kept = (): string[] => {
       const entries: Parameters<ReturnType<HubWorld["log"]>["entriesAfter"]>[1] = [];
       world.log(lobby.name).entriesAfter(0, entries);
-      return entries.map(({ data }) => data.toString());
+      return entries.map(({ data }) => data);
     };
     world.publishRaw(lobby.name, '"raw 1"');
     world.publish(lobby.name);

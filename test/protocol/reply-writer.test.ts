@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { toByteString } from "../../src/base/byte-string.ts";
 import { RequestError } from "../../src/base/errors.ts";
 import type { RequestErrorCode } from "../../src/base/errors.ts";
 import { errorJson, errorReply, ReplyWriter } from "../../src/protocol/reply-writer.ts";
@@ -12,8 +13,11 @@ describe("ReplyWriter: text and data in their order, data byte for byte", () => 
     { name: "another script", data: '"哈哈哈 🎉"' },
     { name: "escapes stay escapes", data: String.raw`"\u0041\/"` },
   ])("$name", ({ data }) => {
-    const reply = new ReplyWriter().text('{"data":').data(Buffer.from(data)).text(',"更":1}').bytes();
-    expect(reply.toString()).toBe(`{"data":${data},"更":1}`);
+    for (const bytes of [Buffer.from(data), toByteString(Buffer.from(data))]) {
+      const reply = new ReplyWriter().text('{"data":').data(bytes).text(',"更":1}');
+      expect(reply.byteLength).toBe(Buffer.byteLength(`{"data":${data},"更":1}`));
+      expect(reply.bytes().toString()).toBe(`{"data":${data},"更":1}`);
+    }
   });
 
   it.each([
@@ -37,6 +41,13 @@ describe("ReplyWriter: text and data in their order, data byte for byte", () => 
     const writer = new ReplyWriter().text("a");
     expect([writer.bytes().toString(), writer.bytes().toString()]).toEqual(["a", "a"]);
     expect(writer.data(Buffer.from("b")).text("c").bytes().toString()).toBe("abc");
+  });
+
+  it("what is larger than 64 KiB is the caller's, anything else anybody's next", () => {
+    const [small, large] = [65_536, 65_537].map((bytes) => new ReplyWriter().text("a".repeat(bytes)).bytes());
+    new ReplyWriter().text("b".repeat(65_536)).bytes();
+    expect(small?.toString()).toBe("b".repeat(65_536));
+    expect(large?.toString()).toBe("a".repeat(65_537));
   });
 });
 
