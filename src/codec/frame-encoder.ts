@@ -51,8 +51,20 @@ export function writeFrameHeader(
 /** A whole frame around `payload`, which is copied. The caller owns the result. */
 export function encodeFrame(frameOpcode: number, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(frameHeaderBytes(payload.length) + payload.length);
-  frame.set(payload, writeFrameHeader(frame, 0, frameOpcode, payload.length));
+  writeFrame(frame, 0, frameOpcode, payload);
   return frame;
+}
+
+/** The same at `offset` of `target`. Returns the offset after it. Cost: no allocation. */
+export function writeFrame(
+  target: Uint8Array,
+  offset: number,
+  frameOpcode: number,
+  payload: Uint8Array,
+): number {
+  const payloadStart = writeFrameHeader(target, offset, frameOpcode, payload.length);
+  target.set(payload, payloadStart);
+  return payloadStart + payload.length;
 }
 
 /** The payload of a whole unmasked frame that was made here: a view into it. */

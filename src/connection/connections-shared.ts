@@ -7,6 +7,7 @@ import type { MessageReaders } from "../codec/message-readers.ts";
 import type { ByteTotal } from "./byte-total.ts";
 import type { ConnectionCounters } from "./connection-counters.ts";
 import type { Connection } from "./connection.ts";
+import type { ScratchBuffers } from "./scratch-buffers.ts";
 
 export interface ConnectionsShared {
   readonly clock: Clock;
@@ -17,6 +18,8 @@ export interface ConnectionsShared {
   readonly arriving: ByteTotal<Connection>;
   /** For those of whom a message is on its way. */
   readonly readers: MessageReaders;
+  /** For what goes out. */
+  readonly scratch: ScratchBuffers;
   /** Where work waits that does not fit into a turn. */
   readonly turns: TurnQueue;
   /** The socket of `connection` is gone. */

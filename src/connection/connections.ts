@@ -13,6 +13,7 @@ import type { ConnectionOptions } from "./connection-options.ts";
 import { ByteTotal } from "./byte-total.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionsShared } from "./connections-shared.ts";
+import { ScratchBuffers } from "./scratch-buffers.ts";
 import type { Transport } from "./transport.ts";
 
 /**
@@ -29,6 +30,7 @@ export class Connections implements ConnectionsShared {
   readonly pending: ByteTotal<Connection>;
   readonly arriving: ByteTotal<Connection>;
   readonly readers = new MessageReaders();
+  readonly scratch = new ScratchBuffers();
   readonly turns: TurnQueue;
   readonly #ids = new ConnectionIds();
   readonly #all = new Set<Connection>();

@@ -7,6 +7,7 @@ import { limitCounters } from "../base/limit-counters.ts";
 import { deflateFrame } from "../codec/deflate.ts";
 import { encodeFrame, frameHeaderBytes, writeFrameHeader } from "../codec/frame-encoder.ts";
 import type { Connection } from "./connection.ts";
+import { HeldBack } from "./held-back.ts";
 import { OutgoingPieces } from "./outgoing-pieces.ts";
 import type { Transport } from "./transport.ts";
 
@@ -21,8 +22,6 @@ const looksPerAge = 32;
 /** A deadline may be noticed 100 ms late (timer-wheel.ts): of the age of 10 s that is the rest. */
 const ageShare = 0.99;
 
-const nothing = Buffer.alloc(0);
-
 /** One per connection. What returns a boolean says as `Connection.write`: whether all was taken, or is held back. */
 export class Outbound {
   readonly #connection: Connection;
@@ -32,8 +31,7 @@ export class Outbound {
    * What goes out in one write: until `start` the 101 and what the session says at once, later what is answered to one
    * read. Null when nothing is held back.
    */
-  #held: Uint8Array[] | null = [];
-  #heldBytes = 0;
+  #held: HeldBack | null;
   #pieces: OutgoingPieces | null = null;
   /** The kernel has not taken everything. */
   #isPending = false;
@@ -44,6 +42,7 @@ export class Outbound {
   constructor(connection: Connection, transport: Transport) {
     this.#connection = connection;
     this.#transport = transport;
+    this.#held = new HeldBack(connection.shared.scratch);
   }
 
   /** Until now everything was held back. */
@@ -76,19 +75,24 @@ export class Outbound {
   /** Of bytes that are ours to keep. */
   give(bytes: Uint8Array): boolean {
     if (this.#held !== null) {
-      this.#held.push(bytes);
-      this.#heldBytes += bytes.length;
-      if (this.#heldBytes <= corkBytesMax || !this.#hasStarted) return true;
-      this.release();
-      return this.#connection.isWritable;
+      this.#held.append(bytes);
+      return this.#holdOn(this.#held);
     }
     if (bytes.length > pieceBytes || this.isSending) return this.#giveInPieces(bytes);
     return this.#giveNow(bytes);
   }
 
-  /** @param payload kept if it is larger than a piece. */
+  /** @param payload kept if it is larger than a piece. Cost: while the peer keeps up no memory, else one frame. */
   giveMessage(frameOpcode: number, payload: Uint8Array): boolean {
-    if (payload.length <= pieceBytes) return this.give(encodeFrame(frameOpcode, payload));
+    if (payload.length <= pieceBytes) {
+      const held = this.#held;
+      if (held === null && !this.#mayTake) return this.give(encodeFrame(frameOpcode, payload));
+      const together = held ?? (this.#held = new HeldBack(this.#connection.shared.scratch));
+      together.appendFrame(frameOpcode, payload);
+      if (held !== null) return this.#holdOn(held);
+      this.release();
+      return this.#connection.isWritable;
+    }
     const header = Buffer.allocUnsafe(frameHeaderBytes(payload.length));
     writeFrameHeader(header, 0, frameOpcode, payload.length);
     if (this.#hasStarted) this.release();
@@ -133,17 +137,34 @@ export class Outbound {
 
   /** From now on answers are held back, to go out together. */
   cork(): void {
-    this.#held ??= [];
+    this.#held ??= new HeldBack(this.#connection.shared.scratch);
   }
 
   /** Writes what was held back. */
   release(): void {
     const held = this.#held;
+    if (held === null) return;
     this.#held = null;
-    this.#heldBytes = 0;
-    if (held === null || held.length === 0 || this.#connection.isDone) return;
-    const bytes = held.length === 1 ? (held[0] ?? nothing) : Buffer.concat(held);
-    if (bytes.length > 0) this.give(bytes);
+    if (held.bytes === 0 || this.#connection.isDone) held.free();
+    else if (this.#mayTake) {
+      // What is not taken goes with its memory.
+      if (this.give(held.all)) held.free();
+    } else {
+      this.give(Buffer.from(held.all));
+      held.free();
+    }
+  }
+
+  /** More is held back than before. @returns as `give`. */
+  #holdOn(held: HeldBack): boolean {
+    if (held.bytes <= corkBytesMax || !this.#hasStarted) return true;
+    this.release();
+    return this.#connection.isWritable;
+  }
+
+  /** The kernel had room for all that it was given. */
+  get #mayTake(): boolean {
+    return !this.#isPending && !this.isSending;
   }
 
   // ---- pieces ----
