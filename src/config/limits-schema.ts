@@ -148,8 +148,8 @@ export const limitsSchema = z
       }),
       pendingAgeMsMax: limit(10, timerMsMax, 10_000, {
         description:
-          "Time since the kernel last took any of them; more closes the connection with 4001. An HTTP answer of more " +
-          "than 1 KiB that is not taken ends its connection after this time, or twice it.",
+          "Time since the kernel last took any of them; more closes the connection with 4001. An HTTP connection that " +
+          "takes none of its answers ends after this time.",
         unit: "milliseconds",
       }),
       pendingBytesTotalMax: limit(1024, 1_099_511_627_776, 536_870_912, {

@@ -89,6 +89,8 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   /** What lies under TLS sockets, those included whose TLS handshake is not done. */
   readonly #tlsSockets = new Set<Socket>();
   readonly #waiting = new Set<Waiting>();
+  /** That node:http has forgotten, with answers on their way out. */
+  readonly #ending = new Set<Socket>();
   readonly #onHttpClose: () => void;
   readonly #accepting: Accepting | null;
   #isDraining = false;
@@ -195,7 +197,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     for (const { transport } of this.#waiting) transport.destroy();
     this.#connections.terminateAll();
     this.#httpServer.closeAllConnections();
-    for (const socket of this.#tlsSockets) socket.destroy();
+    for (const socket of [...this.#tlsSockets, ...this.#ending]) socket.destroy();
     // Ends the sweep for slow requests, which `listening` began.
     this.#httpServer.close();
     await Promise.all([...this.#closed, this.#connections.empty()]);
@@ -233,8 +235,10 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#httpServer.emit("connection", socket);
   }
 
-  onRefused(_socket: Socket, reason: RefusalReason): void {
+  onRefused(socket: Socket, reason: RefusalReason): void {
     this.counters.refuse(reason);
+    this.#ending.add(socket);
+    socket.once("close", () => this.#ending.delete(socket));
   }
 
   onSilence(): void {

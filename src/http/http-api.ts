@@ -56,7 +56,7 @@ export interface HttpApiOptions {
   readonly bodyBytesInFlightMax?: number;
   /** Bytes of all answers that are not taken yet (`limits.httpAnswerBytesTotalMax`); no limit when absent. */
   readonly answerBytesTotalMax?: number;
-  /** Time in which none of an answer is taken (`limits.pendingAgeMsMax`); null or absent: no limit. */
+  /** Time in which none of its answers is taken of a connection (`limits.pendingAgeMsMax`); null or absent: no limit. */
   readonly pendingAgeMsMax?: number | null;
   /** Requests at once (`limits.httpRequestsInFlightMax`); no limit when absent. */
   readonly requestsInFlightMax?: number;
@@ -92,7 +92,6 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
   const requests = new RequestTracker(counters, options.requestsInFlightMax ?? Number.POSITIVE_INFINITY);
   const answers = new PendingAnswers(
     options.answerBytesTotalMax ?? Number.POSITIVE_INFINITY,
-    options.pendingAgeMsMax ?? null,
     counters.answers,
   );
   const arrivals = new Arrivals();
@@ -107,6 +106,10 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
           headBytesMax: options.headBytesMax,
           headTimeoutMs: options.headTimeoutMs,
           requestTimeoutMs: options.requestTimeoutMs ?? options.headTimeoutMs + 20_000,
+          pendingAgeMsMax: options.pendingAgeMsMax ?? null,
+          onTooMany: () => {
+            counters.clientErrors += 1;
+          },
         },
         handler,
       ),
@@ -190,6 +193,7 @@ function followRequests(app: FastifyInstance, requests: RequestTracker, answers:
   // Last of all, since a drain may have begun while the request was worked on.
   app.addHook("onSend", async (_request, reply, payload) => {
     if (requests.draining) reply.header("connection", "close");
+    requests.answered(reply.raw);
     answers.add(reply.raw, bytesOf(payload));
     return payload;
   });

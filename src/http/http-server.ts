@@ -6,6 +6,7 @@ import http from "node:http";
 import type { Socket } from "node:net";
 import { errorBody, type HttpErrorCode } from "./http-refusal.ts";
 import { securityHeaders } from "./security-headers.ts";
+import { pipelinedMax, ServedSockets } from "./served-sockets.ts";
 
 /**
  * Most header lines of a request. Node drops lines past `maxHeadersCount` without a word, and with them perhaps
@@ -30,10 +31,15 @@ export interface HttpServerOptions {
   readonly headTimeoutMs: number;
   /** From the first byte of a request to the end of its body. */
   readonly requestTimeoutMs: number;
+  /** Time in which nothing is taken of the answers of a connection; null for no limit. */
+  readonly pendingAgeMsMax: number | null;
+  /** A connection had more requests to be answered than it may. */
+  readonly onTooMany: () => void;
 }
 
 /** Creates the server with its time limits running */
 export function createHttpServer(options: HttpServerOptions, handler: http.RequestListener): http.Server {
+  const served = new ServedSockets(options.pendingAgeMsMax);
   const server = http.createServer(
     {
       maxHeaderSize: options.headBytesMax,
@@ -42,7 +48,13 @@ export function createHttpServer(options: HttpServerOptions, handler: http.Reque
       connectionsCheckingInterval: timeoutCheckMs,
       keepAliveTimeout: keepAliveTimeoutMs,
     },
-    handler,
+    (request, response) => {
+      const verdict = served.begin(request, response);
+      if (verdict === "good") return handler(request, response);
+      if (verdict === "late") return;
+      options.onTooMany();
+      refuseMore(response);
+    },
   );
   server.maxHeadersCount = headerLinesMax * 2;
   // The body of an "Expect: 100-continue" request is invited by the route that wants it, after it judged the head.
@@ -55,6 +67,20 @@ export function createHttpServer(options: HttpServerOptions, handler: http.Reque
 /** True when the request has more header lines than are taken; some may already be lost. */
 export function hasTooManyHeaders(request: http.IncomingMessage): boolean {
   return request.rawHeaders.length > headerLinesMax * 2;
+}
+
+/** The last answer of a connection that sends too many requests ahead. */
+function refuseMore(response: http.ServerResponse): void {
+  const message = `at most ${pipelinedMax} requests of a connection wait for their answers: read them first`;
+  const body = errorBody("unavailable", message);
+  response.writeHead(503, {
+    ...securityHeaders,
+    "content-type": "application/json; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+    "retry-after": "1",
+    connection: "close",
+  });
+  response.end(body);
 }
 
 /**

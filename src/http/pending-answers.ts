@@ -1,9 +1,8 @@
 /**
- * Answers that were written and not taken by the peer yet: what they hold together has a limit, and each must go on.
- * Node keeps an answer for as long as its connection lives, however little the peer reads.
+ * Answers that were written and not taken by the peer yet: what they hold together has a limit. Node keeps an answer for
+ * as long as its connection lives, however little the peer reads; that each goes on is for served-sockets.ts.
  */
 import type { ServerResponse } from "node:http";
-import { limitCounters } from "../base/limit-counters.ts";
 import { ByteTotal } from "../connection/byte-total.ts";
 
 /** A smaller answer fits into what the kernel takes of any connection: it is not watched. */
@@ -12,15 +11,12 @@ const watchedBytesMin = 1024;
 /** One per worker. */
 export class PendingAnswers {
   readonly #total: ByteTotal<ServerResponse>;
-  readonly #ageMsMax: number | null;
 
   /**
    * @param bytesMax `limits.httpAnswerBytesTotalMax`; infinity for none.
-   * @param ageMsMax `limits.pendingAgeMsMax`; null for none.
    * @param counters what is held now is written here.
    */
-  constructor(bytesMax: number, ageMsMax: number | null, counters: { pendingBytes: number; shed: number }) {
-    this.#ageMsMax = ageMsMax;
+  constructor(bytesMax: number, counters: { pendingBytes: number; shed: number }) {
     this.#total = new ByteTotal({
       bytesMax,
       limit: "httpAnswerBytesTotalMax",
@@ -33,16 +29,9 @@ export class PendingAnswers {
 
   /** `response` is about to be given a body of `bytes`. Makes room if all together are too many. */
   add(response: ServerResponse, bytes: number): void {
-    if (bytes < watchedBytesMin) return;
+    // Whoever asked may be gone before there was an answer.
+    if (bytes < watchedBytesMin || response.destroyed) return;
     response.once("close", () => this.#total.forget(response));
-    if (this.#ageMsMax !== null) {
-      // Node's timeout of a socket looks at what is still to be written: it is time without progress, and it is taken
-      // away again when the answer is out.
-      response.setTimeout(this.#ageMsMax, () => {
-        limitCounters.hit("pendingAgeMsMax");
-        response.destroy();
-      });
-    }
     this.#total.count(response, bytes);
   }
 }

@@ -19,28 +19,32 @@ export interface UpgradeReceiver {
   onUpgrade(socket: Socket, head: RequestHead, rest: Buffer): void;
   /** A request that asks for another protocol, as bytes without its Upgrade: to be answered by node:http. */
   onHttp(socket: Socket, bytes: Buffer): void;
-  /** Refused; the socket ends by itself. */
+  /** Refused; the socket ends by itself, within seconds. */
   onRefused(socket: Socket, reason: RefusalReason): void;
 }
 
 /** What is known of a socket that node:http serves. */
 interface ServedSocket {
   unanswered: number;
-  /** An upgrade came before all answers were out: the socket ends behind them. */
-  isEnding: boolean;
+  /** An upgrade came before all answers were out: called when they are. */
+  onAnswered: (() => void) | null;
 }
+
+/** How long the answers before a refused upgrade may take, and then the peer to end its side. */
+const answersMs = 10_000;
+const lingerMs = 1000;
 
 /** Takes the upgrades of `httpServer`, which must have no other `upgrade` listener. */
 export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceiver): void {
   const servedSockets = new WeakMap<Duplex, ServedSocket>();
   httpServer.on("request", (request, response) => {
     const { socket } = request;
-    const served = servedSockets.get(socket) ?? { unanswered: 0, isEnding: false };
+    const served = servedSockets.get(socket) ?? { unanswered: 0, onAnswered: null };
     servedSockets.set(socket, served);
     served.unanswered += 1;
     response.once("close", () => {
       served.unanswered -= 1;
-      if (served.isEnding && served.unanswered === 0) socket.end();
+      if (served.unanswered === 0) served.onAnswered?.();
     });
   });
   httpServer.on("upgrade", (request, socket, rest) => {
@@ -54,9 +58,8 @@ export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceive
     if (served !== undefined && served.unanswered > 0) {
       // Pipelined behind requests without waiting for their answers: a 101 now would stand before them. The answers go
       // out, then the connection ends; what came behind is never processed.
-      served.isEnding = true;
+      served.onAnswered = endAfterAnswers(socket);
       receiver.onRefused(socket, "pipelined");
-      socket.resume();
       return;
     }
     // Whatever node timed, it times no more.
@@ -67,6 +70,24 @@ export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceive
     } else receiver.onHttp(socket, withoutUpgrade(request, rest));
     socket.off("error", ignore);
   });
+}
+
+/**
+ * Node has forgotten the socket, so nothing else ends it: neither when the answers are not taken, nor when the peer never
+ * ends its side.
+ * @returns to be called when the answers are out.
+ */
+function endAfterAnswers(socket: Socket): () => void {
+  let timer = setTimeout(() => socket.destroy(), answersMs);
+  socket.once("close", () => clearTimeout(timer));
+  // Thrown away: left unread it would make the kernel reset the connection.
+  socket.resume();
+  return () => {
+    socket.end();
+    clearTimeout(timer);
+    timer = setTimeout(() => socket.destroy(), lingerMs);
+    socket.once("end", () => socket.destroySoon());
+  };
 }
 
 /**

@@ -18,13 +18,13 @@ export const httpCatalogue = {
     "route",
     "status",
   ),
-  httpRequestsInFlight: gauge("tapecast_http_requests_in_flight", "HTTP requests being worked on now."),
+  httpRequestsInFlight: gauge("tapecast_http_requests_in_flight", "HTTP requests that have no answer yet."),
   httpAnswerBytes: gauge(
     "tapecast_http_answer_bytes",
     "Bytes of HTTP answers of more than 1 KiB that were not taken yet (`limits.httpAnswerBytesTotalMax`).",
   ),
   httpClientErrors: counter(
     "tapecast_http_client_errors_total",
-    "HTTP connections closed because what they sent was not HTTP, too large a head, or too slow.",
+    "HTTP connections closed because what they sent was not HTTP, too large a head, too slow, or too many requests ahead.",
   ),
 } as const satisfies Record<string, MetricDefinition>;

@@ -25,6 +25,9 @@ const gauges = [
   "tapecast_subscriptions",
   "tapecast_sockets_waiting",
   "tapecast_http_connections_open",
+  "tapecast_http_requests_in_flight",
+  "tapecast_http_answer_bytes",
+  "tapecast_arriving_bytes",
   "tapecast_lagging_readers",
   "tapecast_pending_bytes",
 ] as const;

@@ -486,6 +486,16 @@ describe("HS19 what is reflected", () => {
 });
 
 describe("HS20 a request behind a refused upgrade", () => {
+  it("HS20 an upgrade sent ahead, and a peer that never ends its side: the connection ends", async () => {
+    const peer = await RawPeer.connect(abused.where);
+    peer.send(`GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n${handshake()}`);
+    await peer.until(() => peer.isEnded, 10_000);
+    expect(peer.text.match(/HTTP\/1\.1 \d+/gu)).toEqual(["HTTP/1.1 200"]);
+    const sending = setInterval(() => peer.socket.write("more"), 20);
+    await peer.until(() => peer.isClosed, 10_000);
+    clearInterval(sending);
+  });
+
   it.each([
     { row: "a bad version", bytes: handshake({ "Sec-WebSocket-Version": "8" }) },
     { row: "an Origin", bytes: handshake({ Origin: "https://evil.example" }) },

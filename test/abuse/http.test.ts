@@ -314,6 +314,29 @@ describe("HT9 requests that two readers read differently", () => {
   });
 });
 
+describe("RS5 over HTTP", () => {
+  it("RS5 thousands of requests sent ahead, then a reset: nothing is left, and the others are served", async () => {
+    const read = "GET /api/topics/quote.A HTTP/1.1\r\nHost: x\r\n\r\n";
+    const message = '{"topic":"quote.A","data":1}';
+    const write = post(["Content-Type: application/json", `Content-Length: ${message.length}`], message);
+    for (let round = 0; round < 40; round++) {
+      const socket = connect(abused.server.port, "127.0.0.1");
+      socket.on("error", () => undefined);
+      await new Promise((resolve) => socket.once("connect", resolve));
+      socket.write(read.repeat(1000) + write.repeat(100));
+      await delay(round % 8);
+      socket.resetAndDestroy();
+    }
+    await until("no request in flight", async () => {
+      // The neighbours are fed by one.
+      return (await abused.server.metrics()).sum("tapecast_http_requests_in_flight") <= 1;
+    });
+    for (let round = 0; round < 10; round++) {
+      expect((await get(`${abused.server.http}/openapi.json`)).status).toBe(200);
+    }
+  });
+});
+
 describe("HT10 health", () => {
   it("HT10 Redis dies: ready 503 within 5 s, alive all the time", { timeout: 60_000 }, async () => {
     const port = await freePort();

@@ -241,6 +241,28 @@ describe("everything else goes to node:http with its bytes", () => {
     peer.socket.destroy();
     await eventually(() => open.door.counters.httpOpen === 0);
   });
+
+  it("ends a connection with a refused upgrade, though the peer keeps its side open and goes on sending", async () => {
+    open = await openDoor();
+    const peer = await RawPeer.connect(open.where);
+    peer.send(`GET /a HTTP/1.1\r\nHost: x\r\n\r\n${handshake()}`);
+    await peer.until(() => peer.isEnded);
+    expect(peer.text).toContain("GET /a ;");
+    const sending = setInterval(() => peer.socket.write("more"), 20);
+    await eventually(() => open?.door.counters.httpOpen === 0);
+    clearInterval(sending);
+    peer.socket.destroy();
+  });
+
+  it("stops without waiting for the answers before a refused upgrade", async () => {
+    open = await openDoor({ onRequest: () => undefined });
+    const peer = await RawPeer.connect(open.where);
+    peer.send(`GET /never HTTP/1.1\r\nHost: x\r\n\r\n${handshake()}`);
+    await eventually(() => open?.refused("pipelined") === 1);
+    await open.door.stop();
+    expect(open.door.counters.httpOpen).toBe(0);
+    peer.socket.destroy();
+  });
 });
 
 describe("refusals", () => {

@@ -221,7 +221,8 @@ describe("counters", () => {
     harness.backend.state = { ready: false, reason: "x" };
     await ask(harness.port, "GET", "/readyz");
     const { requests } = harness.api.counters;
-    await expect.poll(() => harness.api.counters.requestsInFlight).toBe(0);
+    await expect.poll(() => requests.ready["5xx"]).toBe(1);
+    expect(harness.api.counters.requestsInFlight).toBe(0);
     expect(requests.value).toEqual({ "2xx": 1, "3xx": 0, "4xx": 1, "5xx": 0 });
     expect(requests.health["2xx"]).toBe(1);
     expect(requests.ready["5xx"]).toBe(1);
