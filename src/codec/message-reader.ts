@@ -91,7 +91,7 @@ export class MessageReader {
 
   /**
    * Inside onMessage: the wire bytes, still masked, of the frames of that message, without control frames between
-   * them; cut after 1 MiB and the headers. Borrowed until return. Null without `recordFrames`.
+   * them; cut after 128 KiB and the headers. Borrowed until return. Null without `recordFrames`.
    */
   get recordedFrames(): Uint8Array | null {
     return this.#record === null ? null : this.#record.view();

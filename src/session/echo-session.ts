@@ -1,12 +1,11 @@
 /**
  * One connection on `/echo`: every message comes back as it was, text or binary. With `?trace=1` each echo is followed
- * by the bytes of both frames as hex, for the page that teaches the protocol.
+ * by the bytes of both frames as hex, for the page that teaches the protocol; of large ones by the first.
  */
 
 /** What an echo needs of a connection. */
 export interface EchoConnection {
   readonly isWritable: boolean;
-  write(bytes: Uint8Array): boolean;
   sendText(text: string): boolean;
   /** Sends a message, compressed where that was agreed on and pays. A `payload` of more than 64 KiB is kept. */
   sendCompressed(isText: boolean, payload: Uint8Array): boolean;
@@ -21,8 +20,8 @@ export interface EchoConnection {
   resumeReading(): void;
 }
 
-/** A whole frame around a message. */
-export type EncodeFrame = (isText: boolean, payload: Uint8Array) => Buffer;
+/** The frame around a message, or the first part of it. */
+export type FrameBytes = (isText: boolean, payload: Uint8Array) => Buffer;
 
 /** What all echoes of the worker hold together; makes room where it is too much. */
 export interface PendingEchoes {
@@ -32,20 +31,21 @@ export interface PendingEchoes {
 
 export class EchoSession {
   readonly #connection: EchoConnection;
-  readonly #encode: EncodeFrame | null;
+  readonly #frameBytes: FrameBytes | null;
   readonly #pending: PendingEchoes;
 
-  /** @param encode builds the frames whose bytes are shown; null without a trace. */
-  constructor(connection: EchoConnection, encode: EncodeFrame | null, pending: PendingEchoes) {
+  /** @param frameBytes what is shown of the frames that go out; null without a trace. */
+  constructor(connection: EchoConnection, frameBytes: FrameBytes | null, pending: PendingEchoes) {
     this.#connection = connection;
     this.#pending = pending;
-    this.#encode = encode;
+    this.#frameBytes = frameBytes;
   }
 
   /** @param payload borrowed until return, or, if it is larger than 64 KiB, ours. */
   receive(isText: boolean, payload: Uint8Array): void {
-    if (this.#encode !== null) this.#echoTraced(this.#encode(isText, payload));
-    else this.#connection.sendCompressed(isText, payload);
+    const trace = this.#frameBytes === null ? null : this.#traceOf(this.#frameBytes(isText, payload));
+    this.#connection.sendCompressed(isText, payload);
+    if (trace !== null) this.#connection.sendText(trace);
     if (this.#connection.isWritable) return;
     this.#connection.pauseReading();
     this.#pending.count(this.#connection, this.#connection.pendingBytes);
@@ -61,10 +61,9 @@ export class EchoSession {
     this.#pending.forget(this.#connection);
   }
 
-  #echoTraced(frame: Buffer): void {
-    this.#connection.write(frame);
+  #traceOf(frame: Buffer): string {
     const recorded = this.#connection.recordedFrames;
     const received = recorded === null ? "" : Buffer.from(recorded).toString("hex");
-    this.#connection.sendText(JSON.stringify({ event: "frames", in: received, out: frame.toString("hex") }));
+    return JSON.stringify({ event: "frames", in: received, out: frame.toString("hex") });
   }
 }

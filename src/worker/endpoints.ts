@@ -1,6 +1,7 @@
 /** The WebSocket endpoints of PROTOCOL.md by path, and the session that serves each. */
-import { encodeFrame } from "../codec/frame-encoder.ts";
+import { frameHeaderBytes, writeFrameHeader } from "../codec/frame-encoder.ts";
 import { opcode } from "../codec/opcode.ts";
+import { recordedBytesMax } from "../codec/wire-record.ts";
 import {
   compressionOptions,
   type ConnectionHandler,
@@ -45,16 +46,16 @@ export function createRouter(config: Config, services: SessionServices, sessions
     messageBytesMax: limitNumber(config.limits.messageBytesMax),
     allowBinary: false,
   });
-  const echo = kindsOf(echoOptions(config, 1));
+  const echo = kindsOf(echoOptions(config, 0));
   const echoPending = new ByteTotal<EchoConnection>({
     bytesMax: limitNumber(config.limits.echoPendingBytesTotalMax),
     limit: "echoPendingBytesTotalMax",
     bytesOf: (connection) => connection.pendingBytes,
     end: (connection) => connection.shed(),
   });
-  // A trace repeats both frames as hex: twice their bytes each. Compressed ones would teach nothing.
+  // A trace repeats both frames as hex: twice their bytes each, and their headers. Compressed ones would teach nothing.
   const tracedEcho: Kinds = {
-    connection: { ...echoOptions(config, 5), recordFrames: true },
+    connection: { ...echoOptions(config, 4 * recordedBytesMax + echoSlackBytes), recordFrames: true },
     compression: null,
   };
 
@@ -139,7 +140,7 @@ function echoEndpoint(
     checkOrigin: false,
     ...kinds,
     accept(connection): ConnectionHandler {
-      const session = new EchoSession(connection, isTraced ? encodeMessage : null, pending);
+      const session = new EchoSession(connection, isTraced ? frameStart : null, pending);
       return new EchoEnd(connection, sessions, services, session);
     },
   };
@@ -225,8 +226,11 @@ function kindsOf(connection: ConnectionOptions): Kinds {
   return { connection, compression: compressionOptions(connection) };
 }
 
-function encodeMessage(isText: boolean, payload: Uint8Array): Buffer {
-  return encodeFrame(isText ? opcode.text : opcode.binary, payload);
+/** The frame of a message, of a large one its beginning. */
+function frameStart(isText: boolean, payload: Uint8Array): Buffer {
+  const header = Buffer.alloc(frameHeaderBytes(payload.length));
+  writeFrameHeader(header, 0, isText ? opcode.text : opcode.binary, payload.length);
+  return Buffer.concat([header, payload.subarray(0, recordedBytesMax)]);
 }
 
 function baseOptions(config: Config): Omit<ConnectionOptions, "messageBytesMax"> {
@@ -246,10 +250,10 @@ function baseOptions(config: Config): Omit<ConnectionOptions, "messageBytesMax">
   };
 }
 
-/** @param copies how many times the largest message may wait to be taken. */
-function echoOptions(config: Config, copies: number): ConnectionOptions {
+/** @param traceBytes what may wait to be taken beside the echo of the largest message. */
+function echoOptions(config: Config, traceBytes: number): ConnectionOptions {
   const messageBytesMax = limitNumber(config.limits.echoMessageBytesMax);
-  const pendingBytesMax = limitNumber(config.limits.pendingBytesMax) + copies * messageBytesMax;
+  const pendingBytesMax = limitNumber(config.limits.pendingBytesMax) + messageBytesMax + traceBytes;
   return {
     ...baseOptions(config),
     messageBytesMax,

@@ -96,12 +96,16 @@ export class WorkerHttpBackend implements HttpBackend {
   }
 
   async #identityOf(token: string | null, clientAddress: string): Promise<Identity> {
-    const { auth, keys } = this.#parts;
+    const { auth, keys, guard } = this.#parts;
     if (token === null) {
       if (auth.anonymous !== null) return auth.anonymous;
       throw new RequestError("unauthorized", "a token is needed as Authorization: Bearer TOKEN");
     }
-    if (auth.anonymous !== null && keys.configured && keys.accepts(token)) return auth.anonymous;
+    if (auth.anonymous !== null && keys.configured) {
+      // Here too, or keys could be guessed by reading.
+      guard.check(clientAddress);
+      if (keys.accepts(token)) return auth.anonymous;
+    }
     return auth.verify(token, clientAddress);
   }
 }

@@ -217,6 +217,20 @@ it("FR12 a message of 64 KiB, one byte in each segment", { timeout: 60_000 }, as
   peer.socket.destroy();
 });
 
+it("FR12 a large message on /echo?trace=1: back whole, and of its frames the first 128 KiB", async () => {
+  // The hex of all of 16 MiB was 185 ms of everybody's time.
+  const peer = await RawPeer.upgrade(abused.where, "/echo?trace=1");
+  peer.send(frame(0x82, Buffer.alloc(4 * 2 ** 20, 7)));
+  await peer.until(() => peer.events.some(({ kind }) => kind === "text"), 30_000);
+  const [echo, trace] = peer.events.filter(({ kind }) => kind !== "ping");
+  expect([echo?.kind, echo?.text === "\u0007".repeat(4 * 2 ** 20)]).toEqual(["binary", true]);
+  const frames = JSON.parse(trace?.text ?? "") as { in: string; out: string };
+  // FIN and binary, a length of 64 bits; masked with zeros.
+  expect(frames.out).toBe(`827f0000000000400000${"07".repeat(131_072)}`);
+  expect(frames.in).toBe(`82ff000000000040000000000000${"07".repeat(131_072 + 1024 * 14 - 14)}`);
+  peer.socket.destroy();
+});
+
 it("FR13 three frames cut at every point: as if uncut", async () => {
   const bytes = Buffer.concat([
     text("käse", false),

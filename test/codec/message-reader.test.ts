@@ -220,11 +220,11 @@ describe("recorded frames", () => {
     expect(record(bytewise(wire))).toEqual(expected);
   });
 
-  it("stop at 1 MiB and the headers", () => {
+  it("stop at 128 KiB and the headers", () => {
     const wire = encodeMaskedFrame(opcode.binary, Buffer.alloc(2_000_000, 7), 0x01020304);
-    const bytesMax = 1_048_576 + 3 * 14;
+    const bytesMax = 131_072 + 3 * 14;
     const expected = [wire.subarray(0, bytesMax).toString("hex")];
-    const chunks = cutAt(wire, [65_536, 1_048_570, 1_048_600, 1_500_000]);
+    const chunks = cutAt(wire, [65_536, 131_070, 131_100, 1_500_000]);
     expect(record(chunks, 3)).toEqual(expected);
   });
 

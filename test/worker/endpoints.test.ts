@@ -1,6 +1,7 @@
 /** PRODUCT §4: which path and query lead to which endpoint, with which limits, or to which refusal. */
 import { describe, expect, it } from "vitest";
 
+import { recordedBytesMax } from "../../src/codec/wire-record.ts";
 import { defaultConfig } from "../../src/config/schema.ts";
 import type { Config } from "../../src/config/schema.ts";
 import type { Connection } from "../../src/connection/connection.ts";
@@ -154,7 +155,9 @@ describe("limits", () => {
   it("of a traced /echo: frames are recorded, with room for their hex", () => {
     const { connection } = endpointOf(route("/echo?trace=1"));
     expect(connection.recordFrames).toBe(true);
-    expect(connection.pendingBytesMax).toBeGreaterThan(5 * config.limits.echoMessageBytesMax!);
+    expect(connection.pendingBytesMax).toBeGreaterThan(
+      config.limits.echoMessageBytesMax! + config.limits.pendingBytesMax! + 4 * recordedBytesMax,
+    );
     expect(endpointOf(route("/echo?trace=yes")).connection.recordFrames).not.toBe(true);
   });
 

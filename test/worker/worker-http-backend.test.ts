@@ -259,6 +259,14 @@ describe("rates over HTTP", () => {
     expect(publish("good", "10.0.0.1")).toBeNull();
   });
 
+  it("limits.badCredentialsPerAddressPerSecMax: nor by reading can a key be guessed then", async () => {
+    const backend = backendOf({ keys: ["k1"], badPerSecMax: 1 });
+    expect((await backend.identify("k1", "127.0.0.1")).maySubscribe("chat.a")).toBe(true);
+    expect(backend.mayPublish(factsOf({ bearer: "guess" }))?.code).toBe("unauthorized");
+    await expect(backend.identify("k1", "127.0.0.1")).rejects.toMatchObject({ code: "rate_limited" });
+    expect((await backend.identify("k1", "127.0.0.2")).maySubscribe("chat.a")).toBe(true);
+  });
+
   it("limits.httpPublishesPerSecMax: by key, and without keys by address", () => {
     const keyed = backendOf({ keys: ["a", "b"], publishesPerSecMax: 3 });
     const take = (bearer: string, count: number) =>
