@@ -8,6 +8,7 @@ import { HttpRefusal } from "./http-refusal.ts";
 import { hasTooManyHeaders, headerLinesMax } from "./http-server.ts";
 
 const ending = { connection: "close" };
+const absoluteFormPattern = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i;
 
 /** Why this head is refused, or null. Cost: one look at each name of a field. */
 export function headRefusal(request: IncomingMessage): HttpRefusal | null {
@@ -24,9 +25,26 @@ export function headRefusal(request: IncomingMessage): HttpRefusal | null {
     return bad("Host and Authorization may stand once each");
   }
   const { host = "" } = headers;
-  return host === "" || isHost(host)
-    ? null
-    : bad("Host must be one host name or address with an optional port");
+  if (host !== "" && !isHost(host)) return bad("Host must be one host name or address with an optional port");
+  return targetRefusal(url ?? "", host) ?? bodyRefusal(headers["transfer-encoding"]);
+}
+
+/** RFC 9112 §3.2.2: an authority in the target counts instead of Host; those who read Host would read another. */
+function targetRefusal(target: string, host: string): HttpRefusal | null {
+  // RFC 9112 §3.2: a target has no fragment.
+  if (target.includes("#")) return bad("the request's target has no fragment");
+  const absolute = absoluteFormPattern.exec(target);
+  if (absolute === null || absolute[1]?.toLowerCase() === host.toLowerCase()) return null;
+  return bad("the authority of the request's target must be that of Host");
+}
+
+/**
+ * RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not understand SHOULD respond
+ * with 501". Node looks at the last coding only, and takes a field without any as if it were not there.
+ */
+function bodyRefusal(transferEncoding: string | undefined): HttpRefusal | null {
+  if (transferEncoding === undefined || transferEncoding.toLowerCase() === "chunked") return null;
+  return bad("Transfer-Encoding can only be chunked, once");
 }
 
 function countOf(name: string, rawHeaders: readonly string[]): number {

@@ -114,6 +114,9 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
         handler,
       ),
     clientErrorHandler: (error, socket) => {
+      // RFC 9112 §9.6: with "close" a client has said that nothing follows. What does is not looked at, and the answer
+      // that it waits for goes out and ends the connection.
+      if (error.code === "HPE_CLOSED_CONNECTION") return;
       counters.clientErrors += 1;
       if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") limitCounters.hit("headTimeoutMs");
       if (error.code === "HPE_HEADER_OVERFLOW") limitCounters.hit("headBytesMax");

@@ -37,9 +37,18 @@ export interface HttpServerOptions {
   readonly onTooMany: () => void;
 }
 
+type Response = Parameters<http.RequestListener>[1];
+
 /** Creates the server with its time limits running */
 export function createHttpServer(options: HttpServerOptions, handler: http.RequestListener): http.Server {
   const served = new ServedSockets(options.pendingAgeMsMax);
+  function take(request: http.IncomingMessage, response: Response, handle: http.RequestListener): void {
+    const verdict = served.begin(request, response);
+    if (verdict === "good") handle(request, response);
+    if (verdict !== "tooMany") return;
+    options.onTooMany();
+    refuseMore(response);
+  }
   const server = http.createServer(
     {
       maxHeaderSize: options.headBytesMax,
@@ -48,17 +57,15 @@ export function createHttpServer(options: HttpServerOptions, handler: http.Reque
       connectionsCheckingInterval: timeoutCheckMs,
       keepAliveTimeout: keepAliveTimeoutMs,
     },
-    (request, response) => {
-      const verdict = served.begin(request, response);
-      if (verdict === "good") return handler(request, response);
-      if (verdict === "late") return;
-      options.onTooMany();
-      refuseMore(response);
-    },
+    (request, response) => take(request, response, handler),
   );
   server.maxHeadersCount = headerLinesMax * 2;
   // The body of an "Expect: 100-continue" request is invited by the route that wants it, after it judged the head.
   server.on("checkContinue", (request, response) => server.emit("request", request, response));
+  // RFC 9110 §10.1.1: 417 for any other expectation, as Node answers it, but within our limits.
+  server.on("checkExpectation", (request, response) => {
+    take(request, response, () => response.writeHead(417, { ...securityHeaders }).end());
+  });
   // A server that never listens enforces no time limit until it believes that it does (measured on Node 20).
   server.emit("listening");
   return server;

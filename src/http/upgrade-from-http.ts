@@ -105,8 +105,9 @@ function withoutUpgrade(request: IncomingMessage, rest: Buffer): Buffer {
     }
     const lowerCase = name.toLowerCase();
     if (lowerCase === "upgrade" || lowerCase === "http2-settings") continue;
+    // An empty field is part of what the request is judged by.
     const value = lowerCase === "connection" ? withoutUpgradeOption(field) : field;
-    if (value !== "") text += `${name}: ${value}\r\n`;
+    if (value !== "" || lowerCase !== "connection") text += `${name}: ${value}\r\n`;
   }
   return Buffer.concat([Buffer.from(`${text}\r\n`, "latin1"), rest]);
 }

@@ -90,7 +90,11 @@ describe("paths and methods (RFC 9110 §15.5.5, §15.5.6)", () => {
   });
 
   it.each([
-    ["an absolute URI", "GET http://elsewhere/healthz HTTP/1.1\r\nHost: a\r\n", 200],
+    ["an absolute URI", "GET http://A:80/healthz HTTP/1.1\r\nHost: a:80\r\n", 200],
+    ["… of another host", "GET http://elsewhere/healthz HTTP/1.1\r\nHost: a\r\n", 400],
+    ["… with a user", "GET http://a@b/healthz HTTP/1.1\r\nHost: b\r\n", 400],
+    ["… without a Host", "GET http://a/healthz HTTP/1.0\r\n", 400],
+    ["a fragment", "GET /healthz#x HTTP/1.1\r\nHost: a\r\n", 400],
     ["GET *", "GET * HTTP/1.1\r\nHost: a\r\n", 400],
     ["OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n", 404],
     ["a bad escape", "GET /demo/%zz%00 HTTP/1.1\r\nHost: a\r\n", 400],
@@ -105,6 +109,19 @@ describe("paths and methods (RFC 9110 §15.5.5, §15.5.6)", () => {
   });
 });
 
+describe("what comes behind a request that says close (RFC 9112 §9.6)", () => {
+  it.each([
+    ["another request", "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"],
+    ["garbage", "\0\0\0\0"],
+    ["a line end too many", "\r\n"],
+  ])("is not looked at, and the request is answered: %s", async (_name, behind) => {
+    const text = await raw(`GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n${behind}`);
+    expect(text).toMatch(/^HTTP\/1\.1 200 /);
+    expect(occurrences(text, "HTTP/1.1 ")).toBe(1);
+    expect(harness.api.counters.clientErrors).toBe(0);
+  });
+});
+
 describe("what is not HTTP is answered and cut", () => {
   const good = "GET /healthz HTTP/1.1\r\nHost: a\r\n";
   it.each([
@@ -113,6 +130,25 @@ describe("what is not HTTP is answered and cut", () => {
     [
       "CL and TE",
       `${good}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      400,
+      "bad_request",
+    ],
+    [
+      "another coding before chunked",
+      `${good}Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n`,
+      400,
+      "bad_request",
+    ],
+    [
+      "chunked twice",
+      `${good}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      400,
+      "bad_request",
+    ],
+    ["an empty coding", `${good}Transfer-Encoding:\r\n\r\n`, 400, "bad_request"],
+    [
+      "an empty coding and a length",
+      `${good}Transfer-Encoding:\r\nContent-Length: 2\r\n\r\nhi`,
       400,
       "bad_request",
     ],
