@@ -8,7 +8,7 @@ import { HttpRefusal } from "./http-refusal.ts";
 import { hasTooManyHeaders, headerLinesMax } from "./http-server.ts";
 
 const ending = { connection: "close" };
-const absoluteFormPattern = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i;
+const absoluteFormPattern = /^https?:\/\/([^/?#]*)(?:\/|$)/i;
 
 /** Why this head is refused, or null. Cost: one look at each name of a field. */
 export function headRefusal(request: IncomingMessage): HttpRefusal | null {
@@ -29,12 +29,16 @@ export function headRefusal(request: IncomingMessage): HttpRefusal | null {
   return targetRefusal(url ?? "", host) ?? bodyRefusal(headers["transfer-encoding"]);
 }
 
-/** RFC 9112 §3.2.2: an authority in the target counts instead of Host; those who read Host would read another. */
+/**
+ * RFC 9112 §3.2: a target is a path, or a whole address whose authority counts instead of Host, and has no fragment. The
+ * router would take `*api/publish` and `http://a?/api/publish` for /api/publish, which a rule of a proxy in front does not.
+ */
 function targetRefusal(target: string, host: string): HttpRefusal | null {
-  // RFC 9112 §3.2: a target has no fragment.
   if (target.includes("#")) return bad("the request's target has no fragment");
+  if (target.startsWith("/") || target === "*") return null;
   const absolute = absoluteFormPattern.exec(target);
-  if (absolute === null || absolute[1]?.toLowerCase() === host.toLowerCase()) return null;
+  if (absolute === null) return bad("the request's target is a path: GET /");
+  if (absolute[1]?.toLowerCase() === host.toLowerCase()) return null;
   return bad("the authority of the request's target must be that of Host");
 }
 

@@ -123,7 +123,8 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
       answerClientError(error, socket);
     },
     frameworkErrors: (error, _request, reply) => {
-      reply.headers(securityHeaders);
+      // A target that the router cannot read: as in head-check.ts, one answer and no more.
+      reply.headers(securityHeaders).header("connection", "close");
       sendRefusal(reply, refusalOf(error));
     },
     // A topic that is too long gets the answer about topics, not the router's.

@@ -313,6 +313,9 @@ describe("HT9 requests that two readers read differently", () => {
       row: "another authority than Host",
       bytes: `GET http://x/healthz HTTP/1.1\r\nHost: a\r\n\r\n${hidden}`,
     },
+    { row: "a path that begins with *", bytes: `GET *healthz HTTP/1.1\r\nHost: a\r\n\r\n${hidden}` },
+    { row: "half an escape in the path", bytes: `GET /healthz%2 HTTP/1.1\r\nHost: a\r\n\r\n${hidden}` },
+    { row: "a path in the query", bytes: `GET http://a?/healthz HTTP/1.1\r\nHost: a\r\n\r\n${hidden}` },
     { row: "a fragment in the target", bytes: `GET /healthz#/ws HTTP/1.1\r\nHost: a\r\n\r\n${hidden}` },
     { row: "a Host with a path", bytes: `GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n${hidden}` },
     {
