@@ -64,6 +64,12 @@ const listenSchema = section("Where browsers and publishers connect.", {
       "WebSockets are served on the handles below node's sockets, for less memory and CPU. Tried out at the start: " +
       "a Node where it does not work, and TLS, use the sockets anyway.",
   }),
+  warmUpConnections: integer(0, 10_000, 500, {
+    description:
+      "A new worker first serves so many connections of its own (about 0.3 s, 2 s at most), so that what serves others " +
+      "is compiled when they come; 0 for none.",
+    unit: "connections",
+  }),
 });
 
 const adminSchema = section(

@@ -18,17 +18,27 @@ export interface ListenOptionsOfDoor {
   readonly reusePort: boolean;
 }
 
-/** Opens the TCP listener. @returns its address as people write it, such as `https://[::1]:8443`. */
+/**
+ * Opens the TCP listener.
+ * @param exclusive not by way of the primary of a cluster.
+ * @returns its address as people write it, such as `https://[::1]:8443`.
+ */
 export async function listenTcp(
   server: Server,
   options: ListenOptionsOfDoor,
   isTls: boolean,
+  exclusive = false,
 ): Promise<string> {
   const { host, reusePort } = options;
   if (reusePort && !supportsReusePort(process.versions.node)) {
     throw problem("listen.reusePort", `needs Node.js 22.12 or newer, this is ${process.versions.node}`);
   }
-  const where: ListenOptions & { reusePort?: boolean } = { host, port: options.port ?? 0, backlog: 4096 };
+  const where: ListenOptions & { reusePort?: boolean } = {
+    host,
+    port: options.port ?? 0,
+    backlog: 4096,
+    exclusive,
+  };
   if (reusePort) where.reusePort = true;
   await open(server, where, "listen.port", `${host}:${options.port}`);
   const address = server.address();

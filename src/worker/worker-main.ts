@@ -18,6 +18,7 @@ import { limitNumber } from "../config/schema.ts";
 import { WorkerMetrics } from "../metrics/worker-metrics.ts";
 import { packageVersion } from "../base/package-version.ts";
 import { createLogger } from "./log.ts";
+import { warmUp } from "./warm-up.ts";
 import { Worker } from "./worker.ts";
 
 type Incoming = PrimaryMessage<Config>;
@@ -55,6 +56,7 @@ async function start(slot: number, config: Config): Promise<void> {
     log.flush(() => process.exit(1));
   });
   try {
+    await prepare(config, log);
     worker = await Worker.create(config, {
       broker: createBroker(config, log),
       auth: new Authenticator({ ...config.auth, clock: systemClock }),
@@ -79,6 +81,13 @@ async function start(slot: number, config: Config): Promise<void> {
   } catch (error) {
     fail(error);
   }
+}
+
+async function prepare(config: Config, log: Log): Promise<void> {
+  const count = config.listen.warmUpConnections;
+  if (count === 0) return;
+  const { served, problem } = await warmUp(config, count);
+  if (problem !== null) log.info({ served, problem }, "this worker begins before it has warmed up");
 }
 
 function fail(error: unknown): void {

@@ -51,8 +51,8 @@ export interface WorkerParts {
   readonly auth: Authenticator;
   readonly log: Log;
   readonly version: string;
-  /** The primary, which shares its listening sockets. */
-  readonly acceptPort: AcceptPort;
+  /** The primary, which shares its listening sockets; null: it listens by itself. */
+  readonly acceptPort: AcceptPort | null;
   /** Told of every change of `Worker.status`. */
   readonly onStatus: (status: BrokerStatus) => void;
 }

@@ -105,6 +105,7 @@ describe("the documents", () => {
       tls: null,
       reusePort: false,
       directHandles: true,
+      warmUpConnections: 500,
     });
     // A condition of fragmentsPerMessageMax: it stops nobody by itself.
     const stopping = Object.keys(limits).filter((key) => key !== "echoFragmentBytesMin");

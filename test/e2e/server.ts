@@ -18,6 +18,8 @@ export interface ServerOptions extends SpawnOptions {
 const setsDefault = {
   "listen.host": "127.0.0.1",
   "listen.port": 0,
+  // A third of a second of a core for each worker, and nothing that a test could see.
+  "listen.warmUpConnections": 0,
   "admin.port": 0,
   workers: 2,
   "shutdown.drainTimeoutMs": 3000,
