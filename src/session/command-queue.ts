@@ -1,17 +1,9 @@
 /**
  * Commands of one connection that wait behind one that is not finished, and how many bytes of them may wait: for this
- * connection, and for all connections of the worker together.
+ * connection, and for all connections of the worker together. They wait as the bytes that came: read, a command of many
+ * small members takes seven times as much.
  */
 import { limitCounters } from "../base/limit-counters.ts";
-import type { Command } from "../protocol/parse-command.ts";
-
-/** A command that waits for the ones before it. */
-export interface WaitingCommand {
-  readonly idJson: string;
-  readonly command: Command;
-  /** Of the message that it came in. */
-  readonly bytes: number;
-}
 
 /** What waits on all connections of a worker. */
 export class WaitingTotal {
@@ -30,7 +22,7 @@ const waitingCommandsMax = 1024;
 export class CommandQueue {
   readonly #bytesMax: number;
   readonly #total: WaitingTotal;
-  readonly #waiting: WaitingCommand[] = [];
+  readonly #waiting: Uint8Array[] = [];
   #bytes = 0;
 
   /** @param bytesMax of this connection; Infinity for no limit. */
@@ -39,9 +31,9 @@ export class CommandQueue {
     this.#total = total;
   }
 
-  /** Puts one at the end. @returns null, or why there is no room for it. */
-  push(waiting: WaitingCommand): string | null {
-    const { bytes } = waiting;
+  /** Puts a copy of a message at the end. @returns null, or why there is no room for it. */
+  push(message: Uint8Array): string | null {
+    const bytes = message.length;
     if (this.#waiting.length >= waitingCommandsMax) return "too many commands wait for earlier ones";
     if (this.#bytes + bytes > this.#bytesMax) {
       limitCounters.hit("waitingCommandBytesMax");
@@ -51,17 +43,17 @@ export class CommandQueue {
       limitCounters.hit("waitingCommandBytesTotalMax");
       return "the server has no room for commands that must wait";
     }
-    this.#waiting.push(waiting);
+    this.#waiting.push(new Uint8Array(message));
     this.#bytes += bytes;
     this.#total.bytes += bytes;
     return null;
   }
 
   /** Takes the first; undefined when none waits. */
-  shift(): WaitingCommand | undefined {
-    const waiting = this.#waiting.shift();
-    if (waiting !== undefined) this.#free(waiting.bytes);
-    return waiting;
+  shift(): Uint8Array | undefined {
+    const message = this.#waiting.shift();
+    if (message !== undefined) this.#free(message.length);
+    return message;
   }
 
   /** Forgets all. */

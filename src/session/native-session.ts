@@ -5,7 +5,7 @@
  * is answered when the broker has answered. What each command does is in its own file, `*-command.ts`.
  */
 import type { Identity } from "../auth/identity.ts";
-import { BrokerError, RequestError } from "../base/errors.ts";
+import { BrokerError, invariant, RequestError } from "../base/errors.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import type { TokenBucket } from "../base/token-bucket.ts";
 import type { PlainVariant } from "../hub/entry.ts";
@@ -121,13 +121,8 @@ export class NativeSession {
       this.#run(idJson, command);
       return;
     }
-    // What outlives this call is copied: the message lies in the socket's read buffer.
     this.#waiting ??= new CommandQueue(this.services.limits.waitingCommandBytesMax, this.services.waiting);
-    const refusal = this.#waiting.push({
-      idJson,
-      command: command.method === "publish" ? { ...command, data: Buffer.from(command.data) } : command,
-      bytes: message.length,
-    });
+    const refusal = this.#waiting.push(message);
     if (refusal !== null) this.refuse(idJson, new RequestError("rate_limited", refusal));
   }
 
@@ -172,9 +167,12 @@ export class NativeSession {
   next(): void {
     this.#isBusy = false;
     while (!this.#isBusy && !this.#isClosed) {
-      const waiting = this.#waiting?.shift();
-      if (waiting === undefined) return;
-      this.#run(waiting.idJson, waiting.command);
+      const message = this.#waiting?.shift();
+      if (message === undefined) return;
+      const { idJson, command } = parseCommand(message);
+      // It could be read when it came.
+      invariant(command !== null, "a command that waits can be read");
+      this.#run(idJson, command);
     }
   }
 
