@@ -5,8 +5,9 @@
 import { TokenBucket } from "../base/token-bucket.ts";
 import { Slab } from "../codec/slab.ts";
 import type { Audience } from "./audience.ts";
-import { catchUpSlice } from "./catch-up.ts";
-import type { Entry } from "./entry.ts";
+import { catchUpSlice, type CatchUpSlice } from "./catch-up.ts";
+import { CatchUpBytes } from "./catch-up-bytes.ts";
+import type { Entry, Variant } from "./entry.ts";
 import type { HubCounters } from "./hub-counters.ts";
 import type { Membership, Reader } from "./reader.ts";
 import { isWorthCompressing, seal, sealCompressed } from "./seal.ts";
@@ -33,6 +34,7 @@ export class Delivery {
   readonly #catchUpBytesMax: number;
   readonly #onUntold: (log: TopicLog) => void;
   readonly #slab = new Slab(slabBytes);
+  readonly #catchUpBytes = new CatchUpBytes();
   readonly #compressForFew = new TokenBucket(compressForFewPerSec, 0);
 
   /** @param onUntold a reader that lagged has missed publications of a `sample` topic and must be told how many. */
@@ -151,8 +153,7 @@ export class Delivery {
       this.#counters.lostEvents += slice.events.length;
       if (slice.events.length > 0) reader.lostToldAloneMs = nowMs;
       if (slice.entries.length > 0 || slice.events.length > 0) {
-        const bytes = seal(slice.entries, audience.variant, slice.events, this.#slab);
-        if (this.#write(reader, bytes, slice.entries.length)) this.#slab.release(bytes);
+        this.#giveSlice(reader, audience.variant, slice);
       }
       if (slice.cursor >= this.order) break;
     }
@@ -160,6 +161,15 @@ export class Delivery {
     this.detach(membership);
     this.attach(membership);
     return true;
+  }
+
+  #giveSlice(reader: Reader, variant: Variant, { entries, events }: CatchUpSlice): void {
+    const shared = events.length === 0 ? this.#catchUpBytes.find(entries, variant) : null;
+    const bytes = shared ?? seal(entries, variant, events, this.#slab);
+    const isTaken = this.#write(reader, bytes, entries.length);
+    if (shared !== null) return;
+    if (isTaken) this.#slab.release(bytes);
+    else if (events.length === 0) this.#catchUpBytes.keep(entries, variant, bytes);
   }
 
   /** Puts a membership that has been given everything up to now into its audience's lists. */
