@@ -1,6 +1,7 @@
 /**
- * Why a connection was not upgraded: a closed list, since the reasons are metric labels and error codes. The body of
- * every refusal says what is wrong and what would be right, never what the peer sent.
+ * Why a connection was not upgraded: a closed list, since the reasons are metric labels. The body of every refusal has
+ * the error code that the HTTP API gives with its status (docs/HTTP.md), and says what is wrong and what would be
+ * right, never what the peer sent.
  */
 
 import { STATUS_CODES } from "node:http";
@@ -36,7 +37,7 @@ export const refusalReasons = [
   "tls",
 ] as const;
 
-/** One of `refusalReasons`; also the `code` of the error body. */
+/** One of `refusalReasons`. */
 export type RefusalReason = (typeof refusalReasons)[number];
 
 /** The answer instead of 101. */
@@ -49,12 +50,25 @@ export interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** The `code` of the error body, by status. A 404 says which of two it is. */
+const codes: ReadonlyMap<number, string> = new Map([
+  [400, "bad_request"],
+  [403, "forbidden"],
+  [405, "method_not_allowed"],
+  [408, "request_timeout"],
+  [426, "upgrade_required"],
+  [429, "rate_limited"],
+  [431, "too_large"],
+  [503, "unavailable"],
+]);
+
 /**
  * The bytes of a refusal, `{"error":{"code","message"}}`. The connection closes behind it: a proxy that ignores the
  * status of a refused upgrade would otherwise tunnel what follows.
+ * @param fieldLines header lines that every answer of the server has, each with its CR LF.
  */
-export function refusalResponse(refusal: Refusal): Buffer {
-  const body = `${JSON.stringify({ error: { code: refusal.reason, message: refusal.message } })}\n`;
+export function refusalResponse(refusal: Refusal, fieldLines = ""): Buffer {
+  const body = `${JSON.stringify({ error: { code: codeOf(refusal), message: refusal.message } })}\n`;
   let head = `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n`;
   let connection = "close";
   for (const [name, value] of Object.entries(refusal.headers ?? {})) {
@@ -63,6 +77,11 @@ export function refusalResponse(refusal: Refusal): Buffer {
     if (name === "Upgrade") connection = "close, Upgrade";
   }
   head += "Content-Type: application/json; charset=utf-8\r\n";
-  head += `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: ${connection}\r\n\r\n`;
+  head += `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: ${connection}\r\n${fieldLines}\r\n`;
   return Buffer.from(head + body, "utf8");
+}
+
+/** The code of the error body. */
+export function codeOf({ status, reason }: Refusal): string {
+  return reason === "bad_topic" ? reason : (codes.get(status) ?? reason);
 }

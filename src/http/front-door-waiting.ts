@@ -7,6 +7,7 @@ import { WheelEntry, type TimerWheel } from "../base/timer-wheel.ts";
 import type { Transport, TransportOwner } from "../connection/transport.ts";
 import { refusalResponse, type Refusal } from "../handshake/refusal.ts";
 import { readRequestHead, type RequestHead } from "../handshake/request-head.ts";
+import { commonFieldLines } from "./common-fields.ts";
 
 /** How long a refused peer may take to read its refusal. */
 const farewellMs = 2000;
@@ -140,7 +141,7 @@ export class Farewell extends WheelEntry implements TransportOwner, Waiting {
     this.#door = door;
     transport.owner = this;
     door.wheel.schedule(this, farewellMs);
-    transport.write(refusalResponse(refusal));
+    transport.write(refusalResponse(refusal, commonFieldLines()));
     transport.end();
   }
 

@@ -24,8 +24,16 @@ export function headRefusal(request: IncomingMessage): HttpRefusal | null {
   if (countOf("host", rawHeaders) > 1 || countOf("authorization", rawHeaders) > 1) {
     return bad("Host and Authorization may stand once each");
   }
+  // RFC 9112 §3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field".
+  if (headers.host === undefined && request.httpVersion !== "1.0")
+    return bad("HTTP/1.1 needs a Host header line");
   const { host = "" } = headers;
   if (host !== "" && !isHost(host)) return bad("Host must be one host name or address with an optional port");
+  // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY
+  // respond with a 417".
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== "100-continue") {
+    return new HttpRefusal(417, "bad_request", "Expect may be 100-continue and nothing else", ending);
+  }
   return targetRefusal(url ?? "", host) ?? bodyRefusal(headers["transfer-encoding"]);
 }
 

@@ -4,6 +4,7 @@
  */
 import http from "node:http";
 import type { Socket } from "node:net";
+import { commonFieldLines } from "./common-fields.ts";
 import { errorBody, type HttpErrorCode } from "./http-refusal.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { pipelinedMax, ServedSockets } from "./served-sockets.ts";
@@ -56,15 +57,20 @@ export function createHttpServer(options: HttpServerOptions, handler: http.Reque
       requestTimeout: Math.max(options.headTimeoutMs, options.requestTimeoutMs),
       connectionsCheckingInterval: timeoutCheckMs,
       keepAliveTimeout: keepAliveTimeoutMs,
+      // Node's own answer has no body; head-check.ts refuses what has no Host.
+      requireHostHeader: false,
     },
     (request, response) => take(request, response, handler),
   );
   server.maxHeadersCount = headerLinesMax * 2;
   // The body of an "Expect: 100-continue" request is invited by the route that wants it, after it judged the head.
   server.on("checkContinue", (request, response) => server.emit("request", request, response));
-  // RFC 9110 §10.1.1: 417 for any other expectation, as Node answers it, but within our limits.
-  server.on("checkExpectation", (request, response) => {
-    take(request, response, () => response.writeHead(417, { ...securityHeaders }).end());
+  // Node's own answer has no body; head-check.ts refuses an expectation that nobody here meets.
+  server.on("checkExpectation", (request, response) => server.emit("request", request, response));
+  // Without a listener Node cuts the connection without a word. Before answers that are still to come it has to.
+  server.on("connect", ({ socket }) => {
+    if (served.isAnswering(socket)) socket.destroy();
+    else answerAndEnd(socket, 405, "method_not_allowed", "this is no proxy", "allow: GET, HEAD, POST\r\n");
   });
   // A server that never listens enforces no time limit until it believes that it does (measured on Node 20).
   server.emit("listening");
@@ -82,6 +88,7 @@ function refuseMore(response: http.ServerResponse): void {
   const body = errorBody("unavailable", message);
   response.writeHead(503, {
     ...securityHeaders,
+    "cache-control": "no-store",
     "content-type": "application/json; charset=utf-8",
     "content-length": Buffer.byteLength(body),
     "retry-after": "1",
@@ -101,16 +108,24 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     socket.destroy();
     return;
   }
-  const [status, code, message] = clientErrorAnswer(error.code ?? "");
+  answerAndEnd(socket, ...clientErrorAnswer(error.code ?? ""));
+}
+
+/** @param fieldLines further header lines, each with its CR LF. */
+function answerAndEnd(
+  socket: Socket,
+  status: number,
+  code: HttpErrorCode,
+  message: string,
+  fieldLines = "",
+): void {
   const body = errorBody(code, message);
-  const head = [
-    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`,
-    "content-type: application/json; charset=utf-8",
-    `content-length: ${Buffer.byteLength(body)}`,
-    "connection: close",
-    ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
-  ];
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  const head =
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${fieldLines}` +
+    `content-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+    `connection: close\r\n${commonFieldLines()}\r\n`;
+  socket.on("error", () => socket.destroy());
+  socket.end(head + body);
   // RFC 9112 §9.6: "If a server performs an immediate close of a TCP connection, there is a significant risk that the
   // client will not be able to read the last HTTP response": it may still be sending. So we read on for a while.
   const timer = setTimeout(() => socket.destroy(), lingerMs);

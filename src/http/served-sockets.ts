@@ -58,6 +58,11 @@ export class ServedSockets {
     return served.isOver ? "tooMany" : "good";
   }
 
+  /** Whether the socket has requests that wait for their answers. */
+  isAnswering(socket: Socket): boolean {
+    return (this.#bySocket.get(socket)?.unanswered.size ?? 0) > 0;
+  }
+
   #add(socket: Socket): Served {
     const served: Served = { socket, unanswered: new Set(), isOver: false, progress: 0, progressMs: 0 };
     this.#bySocket.set(socket, served);

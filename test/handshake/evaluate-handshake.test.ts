@@ -226,8 +226,11 @@ describe("RFC 6455 §4.2.1 reading the client's opening handshake", () => {
     if (!isRefusal(outcome)) throw new Error("accepted");
     expect(refusalResponse(outcome).toString()).toBe(
       "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n" +
-        "Content-Type: application/json; charset=utf-8\r\nContent-Length: 78\r\nConnection: close, Upgrade\r\n\r\n" +
-        '{"error":{"code":"bad_version","message":"Sec-WebSocket-Version must be 13"}}\n',
+        "Content-Type: application/json; charset=utf-8\r\nContent-Length: 83\r\nConnection: close, Upgrade\r\n\r\n" +
+        '{"error":{"code":"upgrade_required","message":"Sec-WebSocket-Version must be 13"}}\n',
+    );
+    expect(refusalResponse(outcome, "date: now\r\n").toString()).toContain(
+      "close, Upgrade\r\ndate: now\r\n\r\n{",
     );
     expect(refusalResponse({ status: 404, reason: "not_found", message: "no" }).toString()).toMatch(
       /^HTTP\/1\.1 404 Not Found\r\nContent-Type.*\r\nContent-Length: \d+\r\nConnection: close\r\n\r\n/,

@@ -160,7 +160,7 @@ describe("stopping", () => {
     await kept.until(() => kept.text.includes("POST /b 12;"));
     kept.send(clientRequest({ host: "test", target: "/ws" }, createKey()));
     await kept.until(() => kept.isEnded || kept.text.includes("503"));
-    expect(kept.text).toMatch(/HTTP\/1\.1 503 [^]*"draining"/);
+    expect(kept.text).toMatch(/HTTP\/1\.1 503 [^]*is going away/);
     peer.sendText("alive");
     await peer.until(() => peer.events.some((event) => event.text === "alive"));
     await open.stop();
@@ -191,7 +191,7 @@ describe("those who had connected when the listeners closed", () => {
     await heard;
     late.send(head.subarray(10));
     await late.until(() => late.text.includes("503"));
-    expect(late.text).toMatch(/HTTP\/1\.1 503 [^]*"draining"/);
+    expect(late.text).toMatch(/HTTP\/1\.1 503 [^]*is going away/);
     for (const peer of peers) peer.socket.destroy();
   });
 });

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import { opcode } from "../../src/codec/opcode.ts";
 import { clientRequest, createKey } from "../../src/handshake/client-handshake.ts";
+import { securityHeaders } from "../../src/http/security-headers.ts";
 import { eventually, RawPeer } from "../connection/raw-peer.ts";
 import { openDoor, type Door } from "./front-door-fixture.ts";
 
@@ -266,98 +267,116 @@ describe("everything else goes to node:http with its bytes", () => {
 });
 
 describe("refusals", () => {
+  /** docs/HTTP.md: the code of an error goes with its status, whoever refused. */
+  const codeOfStatus = {
+    400: "bad_request",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    426: "upgrade_required",
+    431: "too_large",
+  };
+
   it.each([
-    { name: "a POST (HS1)", request: handshake().replace("GET", "POST"), status: 405, code: "bad_method" },
+    { name: "a POST (HS1)", request: handshake().replace("GET", "POST"), status: 405, reason: "bad_method" },
     {
       name: "a body (HS1)",
       request: handshake("/ws", { "Content-Length": "3" }) + "abc",
       status: 400,
-      code: "unexpected_body",
+      reason: "unexpected_body",
     },
     {
       name: "HTTP/1.0 (HS2)",
       request: handshake().replace("HTTP/1.1", "HTTP/1.0"),
       status: 400,
-      code: "bad_http_version",
+      reason: "bad_http_version",
     },
     {
       name: "two Hosts (HS3)",
       request: handshake("/ws", { host: "b" }),
       status: 400,
-      code: "duplicate_header",
+      reason: "duplicate_header",
     },
     {
       name: "an empty Host (HS3)",
       request: handshake().replace("Host: test", "Host:"),
       status: 400,
-      code: "bad_host",
+      reason: "bad_host",
     },
     {
       name: "a bad key (HS4)",
       request: handshake("/ws", { "Sec-WebSocket-Key": "AAAA" }),
       status: 400,
-      code: "bad_key",
+      reason: "bad_key",
     },
     {
       name: "version 8 (HS5)",
       request: handshake("/ws", { "Sec-WebSocket-Version": "8" }),
       status: 426,
-      code: "bad_version",
+      reason: "bad_version",
     },
     {
       name: "2,500 headers (HS8)",
       request: handshake().replace("\r\n\r\n", `\r\n${"a:\r\n".repeat(2500)}\r\n`),
       status: 431,
-      code: "too_many_headers",
+      reason: "too_many_headers",
     },
-    { name: "/%zz (HS13)", request: handshake("/%zz%00"), status: 400, code: "bad_target" },
-    { name: "no such path", request: handshake("/nowhere"), status: 404, code: "not_found" },
-    { name: "a path with dots (HS13)", request: handshake("//evil/.."), status: 404, code: "not_found" },
+    { name: "/%zz (HS13)", request: handshake("/%zz%00"), status: 400, reason: "bad_target" },
+    { name: "no such path", request: handshake("/nowhere"), status: 404, reason: "not_found" },
+    { name: "a path with dots (HS13)", request: handshake("//evil/.."), status: 404, reason: "not_found" },
     {
       name: "another origin (HS14)",
       request: handshake("/ws", { Origin: "http://evil.example" }),
       status: 403,
-      code: "origin",
+      reason: "origin",
     },
     {
       name: "origin null (HS14)",
       request: handshake("/ws", { Origin: "null" }),
       status: 403,
-      code: "origin",
+      reason: "origin",
     },
     {
       name: "two Origins (HS14)",
       request: handshake("/ws", { Origin: "http://test", origin: "http://evil" }),
       status: 400,
-      code: "duplicate_header",
+      reason: "duplicate_header",
     },
     {
       name: "a 17 KiB header (HS9)",
       request: handshake("/ws", { Cookie: "c".repeat(17_000) }),
       status: 431,
-      code: "head_too_large",
+      reason: "head_too_large",
     },
     {
       name: "a head that never ends",
       request: `GET / HTTP/1.1\r\nX: ${"x".repeat(17_000)}`,
       status: 431,
-      code: "head_too_large",
+      reason: "head_too_large",
     },
   ] as const)(
-    "$name: $status $code, closed, and what follows is never processed",
-    async ({ request, status, code }) => {
+    "$name: $status $reason, closed, and what follows is never processed",
+    async ({ request, status, reason }) => {
       open = await openDoor();
       const { text: answer } = await exchange(`${request}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`);
       expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
       expect(answer).toMatch(/\r\nConnection: close/);
+      // RFC 9110 §6.6.1, and what docs/SECURITY.md says of every answer.
+      expect(Math.abs(Date.parse(/\r\ndate: (.*)\r\n/.exec(answer)?.[1] ?? "") - Date.now())).toBeLessThan(
+        60_000,
+      );
+      expect(answer).toContain("\r\ncache-control: no-store\r\n");
+      for (const [name, value] of Object.entries(securityHeaders)) {
+        expect(answer).toContain(`\r\n${name}: ${value}\r\n`);
+      }
       const body = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n"))) as {
         error: { code: string; message: string };
       };
-      expect(body.error.code).toBe(code);
+      expect(body.error.code).toBe(codeOfStatus[status]);
       expect(body.error.message).not.toBe("");
       expect(answer).not.toContain("smuggled");
       expect(answer.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
-      expect(open.refused(code)).toBe(1);
+      expect(open.refused(reason)).toBe(1);
       await eventually(() => open.door.counters.waiting === 0 && open.door.counters.httpOpen === 0);
     },
   );

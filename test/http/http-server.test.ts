@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { securityHeaders } from "../../src/http/security-headers.ts";
 import {
   ask,
   createGate,
@@ -24,6 +25,43 @@ function raw(text: string): Promise<string> {
 }
 
 const close = "Connection: close\r\n\r\n";
+
+describe("what Node itself would answer without a body", () => {
+  it.each([
+    { name: "no Host", text: `GET /healthz HTTP/1.1\r\n${close}`, status: 400, code: "bad_request" },
+    {
+      name: "an expectation that is none",
+      text: `POST /api/publish HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nContent-Length: 0\r\n${close}`,
+      status: 417,
+      code: "bad_request",
+    },
+    {
+      name: "CONNECT",
+      text: `CONNECT a:80 HTTP/1.1\r\nHost: a\r\n${close}`,
+      status: 405,
+      code: "method_not_allowed",
+    },
+    { name: "no HTTP", text: "good morning\r\n\r\n", status: 400, code: "bad_request" },
+  ])("$name: $status with the error, the date and every other header", async ({ text, status, code }) => {
+    const answer = await raw(text);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    const [head = "", body = ""] = answer.toLowerCase().split("\r\n\r\n");
+    expect((JSON.parse(body) as { error: { code: string } }).error.code).toBe(code);
+    for (const name of [
+      "date",
+      "connection",
+      "content-type",
+      "cache-control",
+      ...Object.keys(securityHeaders),
+    ]) {
+      expect(occurrences(head, `\r\n${name}: `), name).toBe(1);
+    }
+  });
+
+  it("answers HTTP/1.0 without a Host", async () => {
+    expect(await raw("GET /healthz HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
 
 describe("paths and methods (RFC 9110 §15.5.5, §15.5.6)", () => {
   it.each([
