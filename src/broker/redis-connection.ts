@@ -48,6 +48,7 @@ export class RedisConnection {
   #current: Redis | null = null;
   #timer: NodeJS.Timeout | null = null;
   #failureCount = 0;
+  #hasFailed = false;
   #upSinceMs = 0;
   #stopped = false;
   #reason = "not connected yet";
@@ -135,7 +136,9 @@ export class RedisConnection {
     this.#upSinceMs = performance.now();
     this.#unusable = false;
     this.#client = client;
-    this.#log.info({ connection: this.#name }, "connected to Redis");
+    // That all is well from the start goes without saying: the server's first lines are its addresses.
+    if (this.#hasFailed) this.#log.info({ connection: this.#name }, "connected to Redis");
+    else this.#log.debug({ connection: this.#name }, "connected to Redis");
     this.#owner.onUp(client);
   }
 
@@ -152,6 +155,7 @@ export class RedisConnection {
     this.#client = null;
     this.#reason = typeof cause === "string" ? cause : reasonOf(cause);
     this.#unusable = isUnusable(cause);
+    this.#hasFailed = true;
     const delayMs = this.#nextDelayMs();
     // The first of a row is news, its repetitions are not.
     if (wasUp || this.#failureCount === 1) {

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
+import { CliError, exitCode } from "./exit-code.ts";
 import { HttpPublisher } from "./http-publisher.ts";
 import type { Publisher } from "./publisher.ts";
 
@@ -55,6 +56,9 @@ export function addTargetOptions(command: Command): Command {
 /** Connects. With Redis the topic rules are those of `--config`, of the environment, or the defaults. */
 export async function publisherOf(flags: TargetFlags): Promise<Publisher> {
   if (flags.redis === undefined) return new HttpPublisher({ url: flags.url, key: flags.key ?? null });
+  if (!/^rediss?:\/\/[^/]/u.test(flags.redis)) {
+    throw new CliError(exitCode.usage, "--redis must be redis://… or rediss://…");
+  }
   const config = configWithRedis(flags.redis, flags.config ?? null);
   // ioredis takes a while to load and most uses do without.
   const { RedisPublisher } = await import("./redis-publisher.ts");
@@ -78,6 +82,13 @@ export function addExamples(command: Command, examples: readonly (readonly [stri
 /** For options that may be repeated. */
 export function appended(value: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), value];
+}
+
+/** A number, 0 or more. @throws InvalidArgumentError */
+export function number(value: string): number {
+  const parsed = value.trim() === "" ? Number.NaN : Number(value);
+  if (Number.isFinite(parsed) && parsed >= 0) return parsed;
+  throw new InvalidArgumentError("A number, 0 or more, is needed.");
 }
 
 /** A number above 0. @throws InvalidArgumentError */

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 
 import { topicProblem } from "../base/topic.ts";
-import { addExamples, defaultServer, positiveNumber } from "./command-options.ts";
+import { addExamples, defaultServer, number } from "./command-options.ts";
 import { CliError, exitCode } from "./exit-code.ts";
 import type { RunResult } from "./program.ts";
 import { Subscription } from "./subscription.ts";
@@ -29,7 +29,7 @@ export function addSubscribeCommand(program: Command, result: RunResult): void {
     .option(
       "-i, --interval <ms>",
       "at most one value per topic in this time, for topics with delivery latest",
-      positiveNumber,
+      number,
     )
     .option("--no-current", "leave out the values that topics have already")
     .action(async (topics: readonly string[], flags: SubscribeFlags) => {

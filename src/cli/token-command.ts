@@ -2,7 +2,7 @@
 import { createPrivateKey, createSecretKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { SignJWT } from "jose";
 
 import { patternProblem } from "../base/topic.ts";
@@ -41,10 +41,14 @@ export function addTokenCommand(program: Command): void {
     .command("token")
     .summary("print a signed token")
     .description("Print a signed token (JWT). The key is that of --secret, --key-file or the configuration.")
-    .option("--sub <id>", "whom the token is for")
+    .option("--sub <id>", "whom the token is for", notEmpty)
     .option("--subscribe <pattern...>", "topics that may be subscribed to, such as quote.**", appendedPattern)
     .option("--publish <pattern...>", "topics that may be published on", appendedPattern)
-    .option("--expires <duration>", "how long it is good: 90s, 30m, 1h, 7d", seconds, 3600)
+    .addOption(
+      new Option("--expires <duration>", "how long it is good: 90s, 30m, 1h, 7d")
+        .argParser(seconds)
+        .default(3600, "1h"),
+    )
     .option(
       "--secret <text>",
       "shared secret of at least 32 bytes, for HS256; the environment is a better place",
@@ -149,6 +153,11 @@ function appendedPattern(value: string, before: readonly string[] | undefined): 
   const problem = patternProblem(value);
   if (problem !== null) throw new InvalidArgumentError(`${problem}.`);
   return appended(value, before);
+}
+
+function notEmpty(value: string): string {
+  if (value === "") throw new InvalidArgumentError("It is empty.");
+  return value;
 }
 
 function seconds(value: string): number {

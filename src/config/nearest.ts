@@ -4,7 +4,8 @@
 export function nearest(name: string, names: readonly string[]): string | null {
   if (name.length > 100) return null;
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(name.length / 5)) + 1;
+  // Half of a short name is another name: `foo` is not meant to be `log`.
+  let bestDistance = Math.min(Math.floor(name.length / 2), Math.max(2, Math.floor(name.length / 5))) + 1;
   for (const each of names) {
     const distance = editDistance(name.toLowerCase(), each.toLowerCase());
     if (distance >= bestDistance) continue;

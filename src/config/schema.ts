@@ -138,8 +138,9 @@ const brokerSchema = section("What carries publications from publishers to all w
   redis: redisSchema,
 });
 
+const workersProblem = { error: "auto, or a whole number from 1 to 1024" };
 const workersSchema = z
-  .union([z.literal("auto"), z.int().min(1).max(1024)], { error: "auto, or a whole number from 1 to 1024" })
+  .union([z.literal("auto"), z.int().min(1, workersProblem).max(1024, workersProblem)], workersProblem)
   .default("auto")
   .meta({ description: "Worker processes; `auto` is one per core.", unit: "processes" });
 

@@ -33,7 +33,13 @@ export function readYaml(file: string): YamlSource {
 /** As `readYaml`, of a text. `file` is what its problems are called by. */
 export function parseYaml(text: string, file: string): YamlSource {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: true,
+    // `!!binary` and the like stay texts: no option is an object of JavaScript's.
+    resolveKnownTags: false,
+  });
   if (document.errors.length > 0) {
     return refused(
       document.errors.map((error) => {

@@ -54,6 +54,9 @@ describe("every command line", () => {
     ["a topic that is none", ["subscribe", "a b"], 2, /a topic is segments/],
     ["a pattern that is none", ["token", "--subscribe", "a*"], 2, /whole segments/],
     ["a duration that is none", ["token", "--expires", "soon"], 2, /Such as 90s/],
+    ["a token for nobody", ["token", "--sub", ""], 2, /--sub.*empty/],
+    ["an interval below 0", ["subscribe", "chat.a", "--interval", "-1"], 2, /0 or more/],
+    ["a Redis of another kind", ["publish", "chat.a", "1", "--redis", "http://h"], 2, /must be redis:/],
     ["a speed of zero", ["replay", "x.csv", "--speed", "0"], 2, /above 0/],
     ["a missing recording", ["replay", "/nonexistent.csv"], 1, /cannot be read/],
     [
@@ -64,7 +67,7 @@ describe("every command line", () => {
     ],
     [
       "nobody to subscribe to",
-      ["subscribe", "chat.a", "--url", "ws://127.0.0.1:1"],
+      ["subscribe", "chat.a", "--interval", "0", "--url", "ws://127.0.0.1:1"],
       69,
       /connection refused/,
     ],

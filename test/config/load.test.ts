@@ -248,6 +248,36 @@ describe("a wrong file", () => {
     ]);
   });
 
+  it("suggests nothing for a short name that is half another", () => {
+    expect(problemsOf({ file: fileOf("foo: 1\n") })[0]?.message).toMatch(/^unknown key \(/);
+    expect(problemsOf({ file: fileOf("lgo: 1\n") })[0]?.message).toMatch(/^unknown key \(/);
+    expect(problemsOf({ file: fileOf("logs: 1\n") })[0]?.message).toMatch(/did you mean log\?/);
+  });
+
+  it.each([
+    {
+      name: "no workers",
+      yaml: "workers: 0",
+      problems: [["workers", "auto, or a whole number from 1 to 1024"]],
+    },
+    {
+      name: "1,025 workers",
+      yaml: "workers: 1025",
+      problems: [["workers", "auto, or a whole number from 1 to 1024"]],
+    },
+    {
+      name: "bytes",
+      yaml: "listen: !!binary aGk=",
+      problems: [["listen", "a section with keys of its own"]],
+    },
+    { name: "a set", yaml: "topics: !!set {a}", problems: [["topics", "a list of rules"]] },
+  ])("is told what would be right instead of $name", ({ yaml, problems }) => {
+    const file = fileOf(yaml);
+    expect(problemsOf({ file })).toEqual(
+      problems.map(([path, message]) => ({ path, message: `${message} (${file}:1)` })),
+    );
+  });
+
   it("with broken YAML names line and column", () => {
     const file = fileOf("listen:\n  port: 1\n  port: 2\n");
     expect(problemsOf({ file })[0]?.path).toBe(`${file}:3:3`);
