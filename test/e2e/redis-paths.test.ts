@@ -36,6 +36,15 @@ async function closeAll(peers: readonly Peer[]): Promise<void> {
   await Promise.all(peers.map((peer) => peer.close()));
 }
 
+it("says its addresses first, one a line, then logs", () => {
+  const lines = server.process.stdout.split("\n");
+  expect(lines.slice(0, 3)).toEqual([
+    expect.stringMatching(/^listening http:/),
+    expect.stringMatching(/^admin http:/),
+    expect.stringMatching(/^\{"level":/),
+  ]);
+});
+
 describe("redis-cli PUBLISH reaches clients of both workers", () => {
   it("through /ws, without a seq, byte for byte", async () => {
     const peers = await onBothWorkers(server, () => Peer.native(server.ws), peerCount);
