@@ -39,7 +39,9 @@ describe("limits of the front door", () => {
   it("connectionsMax: at the limit and one past it, and again when one left", async () => {
     open = await openDoor({ connectionsMax: 2 });
     const peers = [await RawPeer.upgrade(open.where), await RawPeer.upgrade(open.where)];
-    expect(await refusal()).toMatch(/^HTTP\/1\.1 503 [^]*\r\nRetry-After: \d+\r\n[^]*as many connections as it may have/);
+    expect(await refusal()).toMatch(
+      /^HTTP\/1\.1 503 [^]*\r\nRetry-After: \d+\r\n[^]*as many connections as it may have/,
+    );
     expect(open.refused("connections")).toBe(1);
     peers[0]!.socket.destroy();
     await eventually(() => open.connections.counters.open === 1);
