@@ -16,8 +16,10 @@ export function operationRoutes(app: FastifyInstance, backend: HttpBackend): voi
   app.get("/readyz", { config: { httpRoute: "ready" }, schema: readySchema }, async (_request, reply) => {
     const { ready, reason } = backend.status();
     if (ready) return sendJson(reply, '{"status":"ready"}');
-    // Not a failure of this request: no Retry-After, a prober has its own interval.
-    return sendRefusal(reply, new HttpRefusal(503, "unavailable", reason ?? "not ready"));
+    // Addresses and causes of the inside are for the log and the admin port. Not a failure of this request: no
+    // Retry-After, a prober has its own interval.
+    const message = reason === "draining" ? reason : "not ready; /readyz of the admin port says why";
+    return sendRefusal(reply, new HttpRefusal(503, "unavailable", message));
   });
 
   let description: string | null = null;

@@ -78,6 +78,8 @@ function sinceOf(query: HistoryQuery): Position | null {
   if (epoch === undefined || since === undefined) {
     throw new RequestError("bad_request", "epoch and since are one position: send both or neither");
   }
+  // What the schema lets through as a number: Infinity is one to it, below every limit and above.
+  if (!Number.isSafeInteger(since)) throw new RequestError("bad_request", "since must be integer");
   return { epoch, seq: since };
 }
 

@@ -144,6 +144,7 @@ describe("reading is refused", () => {
       "bad_request",
       "since must be <=",
     ],
+    ["since beyond numbers", `${history}?epoch=1&since=1e400`, {}, 400, "bad_request", "since must be"],
     ["an empty epoch", `${history}?epoch=&since=1`, {}, 400, "bad_request", "epoch must NOT have fewer"],
     [
       "an epoch too long",
@@ -185,8 +186,8 @@ describe("reading is refused", () => {
     expect((await get("/api/topics/secret.a", { authorization: "Bearer good" })).status).toBe(200);
   });
 
-  it("answers 503 while the broker is away, health stays well and readiness says why", async () => {
-    harness.backend.state = { ready: false, reason: "Redis is away" };
+  it("answers 503 while the broker is away, health stays well and readiness says so", async () => {
+    harness.backend.state = { ready: false, reason: "redis://10.0.0.5:6379: connect ECONNREFUSED" };
     for (const path of ["/api/topics/quote.A", history]) {
       const answer = await get(path);
       expect([answer.status, errorOf(answer).code, answer.headers["retry-after"]]).toEqual([
@@ -198,7 +199,10 @@ describe("reading is refused", () => {
     }
     expect((await get("/healthz")).text).toBe('{"status":"ok"}');
     const ready = await get("/readyz");
-    expect([ready.status, errorOf(ready)]).toEqual([503, { code: "unavailable", message: "Redis is away" }]);
+    expect([ready.status, errorOf(ready)]).toEqual([
+      503,
+      { code: "unavailable", message: "not ready; /readyz of the admin port says why" },
+    ]);
     harness.backend.state = { ready: true, reason: null };
     expect((await get("/readyz")).text).toBe('{"status":"ready"}');
   });
