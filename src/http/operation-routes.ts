@@ -4,6 +4,10 @@ import type { HttpBackend } from "./http-backend.ts";
 import { HttpRefusal, sendJson, sendRefusal } from "./http-refusal.ts";
 import { healthSchema, openapiSchema, readySchema, websocketSchema } from "./openapi-schemas.ts";
 
+/** What anybody may know of it. */
+const brokerAway =
+  "the broker (Redis) is away or does not answer; /readyz of the admin port says where and why";
+
 /** Paths of the WebSocket endpoints as fastify writes them; the front door takes real handshakes before they get here. */
 const websocketPaths = ["/ws", "/raw/*", "/echo"] as const;
 
@@ -18,7 +22,7 @@ export function operationRoutes(app: FastifyInstance, backend: HttpBackend): voi
     if (ready) return sendJson(reply, '{"status":"ready"}');
     // Addresses and causes of the inside are for the log and the admin port. Not a failure of this request: no
     // Retry-After, a prober has its own interval.
-    const message = reason === "draining" ? reason : "not ready; /readyz of the admin port says why";
+    const message = reason === "draining" ? reason : brokerAway;
     return sendRefusal(reply, new HttpRefusal(503, "unavailable", message));
   });
 

@@ -201,7 +201,11 @@ describe("reading is refused", () => {
     const ready = await get("/readyz");
     expect([ready.status, errorOf(ready)]).toEqual([
       503,
-      { code: "unavailable", message: "not ready; /readyz of the admin port says why" },
+      {
+        code: "unavailable",
+        message:
+          "the broker (Redis) is away or does not answer; /readyz of the admin port says where and why",
+      },
     ]);
     harness.backend.state = { ready: true, reason: null };
     expect((await get("/readyz")).text).toBe('{"status":"ready"}');
