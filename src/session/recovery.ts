@@ -36,7 +36,17 @@ export type RecoveryStep =
  * worker stands would give it again what it has, as soon as the broker is back: it must ask later.
  */
 export function isAhead(log: TopicLog, { since, isUnknown }: RecoveryState): boolean {
-  return isUnknown && since.epoch === log.epoch && since.seq > log.seq;
+  return isUnknown && (isOfLaterEpoch(log, since) || (since.epoch === log.epoch && since.seq > log.seq));
+}
+
+/**
+ * Whether `since` is of an epoch that begins after the log's: each is larger than those before it. Another worker knows
+ * already that the log was lost, and its reader came here, where publications of the lost one may still be on their way.
+ */
+function isOfLaterEpoch({ epoch }: TopicLog, since: SincePosition): boolean {
+  if (epoch === null || !epochForm.test(since.epoch) || since.seq < 0) return false;
+  const lengths = since.epoch.length - epoch.length;
+  return lengths === 0 ? since.epoch > epoch : lengths > 0;
 }
 
 /** Where `since` is in the log as it is now; null: of another log, or of what this one lost when it failed over. */
@@ -47,11 +57,14 @@ function seqIn({ epoch, formers }: TopicLog, since: SincePosition): number | nul
   return former !== undefined && since.seq <= former.seq ? since.seq : null;
 }
 
+/** An epoch, as both brokers make them. */
+const epochForm = /^[1-9]\d*$/;
 /** While a topic moves faster than its history is read, this many reads are tried. */
 const pageReadsMax = 3;
 
 /** Cost: one walk over the ring; nothing is copied but references. */
 export function recoveryStep(log: TopicLog, state: RecoveryState): RecoveryStep {
+  if (isOfLaterEpoch(log, state.since)) return { kind: state.isRefreshed ? "lost" : "refresh" };
   const sinceSeq = seqIn(log, state.since);
   if (sinceSeq === null) return { kind: "lost" };
   if (sinceSeq > log.seq) return { kind: state.isRefreshed ? "lost" : "refresh" };

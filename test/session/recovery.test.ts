@@ -40,7 +40,16 @@ describe("recoveryStep", () => {
     { name: "all of it is in the ring", kept: [1, 2, 3], since: at(1), more: {}, step: "recovered 2,3" },
     { name: "the ring begins too late", kept: [5, 6], since: at(3), more: {}, step: "read" },
     { name: "nothing is kept here", kept: [], since: at(3), more: { seq: 6 }, step: "read" },
-    { name: "another epoch", kept: [1, 2], since: at(1, "8"), more: {}, step: "lost" },
+    { name: "an epoch before", kept: [1, 2], since: at(1, "6"), more: {}, step: "lost" },
+    { name: "a later epoch", kept: [1, 2], since: at(1, "8"), more: {}, step: "refresh" },
+    { name: "a later one, of more digits", kept: [1, 2], since: at(1, "10"), more: {}, step: "refresh" },
+    {
+      name: "a later one, and the broker was asked",
+      kept: [1, 2],
+      since: at(1, "8"),
+      more: { isRefreshed: true },
+      step: "lost",
+    },
     { name: "an epoch that cannot be", kept: [1, 2], since: at(1, ""), more: {}, step: "lost" },
     { name: "a position that cannot be", kept: [1, 2], since: at(-1), more: {}, step: "lost" },
     { name: "the topic has no epoch", kept: [1, 2], since: at(1), more: { epoch: null }, step: "lost" },
@@ -254,20 +263,21 @@ describe("subscribe with since", () => {
 
   it.each([
     { name: "another epoch", seq: 2, ofEpoch: "1" },
-    { name: "another topic's epoch", seq: 2, ofEpoch: "1795338789954377" },
+    // It may be this topic's own, which another worker knows already: one look, from where this one stands.
+    { name: "another topic's epoch", seq: 2, ofEpoch: "1795338789954377", calls: ["refresh chat.a"] },
     { name: "offset -1", seq: -1, ofEpoch: epoch },
     { name: "2^53", seq: 2 ** 53, ofEpoch: epoch },
     { name: "NaN, which JSON writes as null", seq: Number.NaN, ofEpoch: epoch },
     { name: "a fraction", seq: 1.5, ofEpoch: epoch },
     { name: "an epoch that is a number", seq: 2, ofEpoch: 1_795_338_789_954_376 },
-  ])("a position that cannot be resumed: $name (ABUSE PS6)", async ({ seq, ofEpoch }) => {
+  ])("a position that cannot be resumed: $name (ABUSE PS6)", async ({ seq, ofEpoch, calls = [] }) => {
     const world = new SessionWorld();
     publish(world, 5);
     await opened(world);
     const client = await world.client();
     expect(await resume(world, client, seq, ofEpoch)).toEqual([notRecovered(5)]);
     // No scan for what cannot be found.
-    expect(world.broker.calls).toEqual([]);
+    expect(world.broker.calls).toEqual(calls);
     expect(world.counters).toMatchObject({ recovered: 0, notRecovered: 1 });
   });
 
@@ -316,6 +326,40 @@ describe("subscribe with since", () => {
     // The worker catches up: whoever has it already is not given it.
     await world.broker.refresh("chat.a");
     expect(await resume(world, client, 4)).toEqual([recovered(5, 4)]);
+  });
+
+  it("of a log that this worker has not heard of yet: the broker says which it is, and nothing comes twice", async () => {
+    const world = new SessionWorld();
+    publish(world, 3);
+    await opened(world);
+    // Everything was lost, another worker has told its readers so, and one of them comes here with the new epoch.
+    const later = `9${epoch.slice(1)}`;
+    world.broker.onRefresh = () => {
+      world.broker.logs.set("chat.a", { epoch: later, seq: 2, entries: [] });
+      world.hub.gap("chat.a", { epoch: later, seq: 2 }, null, world.nowMs);
+    };
+    const client = await world.client();
+    const [reply = ""] = await resume(world, client, 2, later);
+    expect(world.broker.calls).toEqual(["refresh chat.a"]);
+    expect(JSON.parse(reply)).toMatchObject({
+      result: { topics: { "chat.a": { epoch: later, seq: 2, recovered: true, messages: [] } } },
+    });
+    publish(world, 1);
+    world.go();
+    expect(client.connection.take()).toEqual(['{"topic":"chat.a","seq":3,"data":"m3"}']);
+  });
+
+  it("of a log that this worker has not heard of yet, while the broker is away: unavailable", async () => {
+    const world = new SessionWorld();
+    publish(world, 3);
+    await opened(world);
+    world.broker.failure = brokerAway;
+    const [reply = ""] = await resume(world, await world.client(), 1, `9${epoch.slice(1)}`);
+    expect(JSON.parse(reply)).toMatchObject({
+      result: { topics: {}, errors: { "chat.a": { code: "unavailable", temporary: true } } },
+    });
+    // What no broker of ours gives as an epoch is nobody's.
+    expect(await resume(world, await world.client(), 1, "9x")).toEqual([notRecovered(3)]);
   });
 
   it("live publications that overtake the page are not missed: it is read again", async () => {

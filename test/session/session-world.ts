@@ -164,6 +164,8 @@ export class FakeBroker {
   onPage: () => void = () => undefined;
   /** Stored by others; this worker hears of it at `refresh`. */
   readonly unheard: { name: string; publication: Publication }[] = [];
+  /** Called when `refresh` has read the log. */
+  onRefresh: () => void = () => undefined;
   deliver: (name: string, publication: Publication) => void = () => undefined;
   tellOpened: (topic: BrokerTopic) => void = () => undefined;
 
@@ -215,6 +217,7 @@ export class FakeBroker {
     this.calls.push(`refresh ${name}`);
     return this.#guarded(() => {
       for (const each of this.unheard.splice(0)) this.deliver(each.name, each.publication);
+      this.onRefresh();
     });
   }
 
