@@ -38,8 +38,18 @@ export const systemAfter: After = (delayMs, callback) => {
   return () => clearTimeout(timer);
 };
 
+/** Calls `callback` each time the network is back. */
+export type Online = (callback: () => void) => void;
+
+/** The browser's word on it; Node has none. */
+export const systemOnline: Online = (callback) => {
+  const platform: PlatformGlobals = globalThis;
+  platform.addEventListener?.("online", callback);
+};
+
 interface PlatformGlobals {
   readonly setTimeout: unknown;
+  readonly addEventListener?: (type: "online", listener: () => void) => void;
   readonly WebSocket?: new (url: string, protocol: string) => WebSocketLike;
 }
 

@@ -2,8 +2,8 @@
  * Keeps one WebSocket alive: connects, watches for silence, comes back after a loss, stops where the server says so.
  * Knows nothing of topics or commands; `tapecast-client.ts` speaks the protocol over it.
  */
-import { mayReconnect } from "../protocol/close-codes.ts";
-import { backoffMs } from "./backoff.ts";
+import { closeCodes, mayReconnect } from "../protocol/close-codes.ts";
+import { backoffMs, welcomedMaxMs } from "./backoff.ts";
 import type { After, CloseLike, WebSocketFactory, WebSocketLike } from "./environment.ts";
 
 /** An attempt that has not opened after this long is given up: a black-holed SYN takes browsers two minutes. */
@@ -47,6 +47,10 @@ export class Link {
   #isOpen = false;
   #attempt = 0;
   #heard = false;
+  /** The server has said on this connection that it serves us. */
+  #isWelcome = false;
+  /** A wait is under way that this side chose. */
+  #isBackingOff = false;
   /** The wait that the server asked for in `closing`, used once. */
   #askedDelayMs: number | null = null;
   #cancelConnect: () => void = doNothing;
@@ -67,6 +71,8 @@ export class Link {
   /** Connects unless a connection is open or being made; also ends a wait, and a stop. */
   connect(): void {
     if (this.#socket !== null) return;
+    this.#isWelcome = false;
+    this.#isBackingOff = false;
     this.#cancelConnect();
     this.#listener.onStatus({ state: "connecting", attempt: this.#attempt });
     let socket: WebSocketLike;
@@ -99,6 +105,19 @@ export class Link {
     if (!this.#isOpen || this.#socket === null) return false;
     this.#socket.send(text);
     return true;
+  }
+
+  /** The server serves us; starts the watch as `watch` does. */
+  welcomed(heartbeatMs: number): void {
+    this.#isWelcome = true;
+    this.watch(heartbeatMs);
+  }
+
+  /** The network is back: a wait that this side chose is over. One that the server asked for is not. */
+  hurry(): void {
+    if (!this.#isBackingOff) return;
+    this.#attempt = 0;
+    this.connect();
   }
 
   /** Starts the watch: after `intervalMs` of silence the listener asks, after a further wait the link is given up. */
@@ -167,7 +186,10 @@ export class Link {
 
   #wait(code: number, reason: string): void {
     this.#down();
-    const retryInMs = this.#askedDelayMs ?? backoffMs(this.#attempt, this.#environment.die());
+    // Who was told that the server has too much to do keeps away longer, welcome or not.
+    const maxMs = this.#isWelcome && code !== closeCodes.overloaded ? welcomedMaxMs : undefined;
+    const retryInMs = this.#askedDelayMs ?? backoffMs(this.#attempt, this.#environment.die(), maxMs);
+    this.#isBackingOff = this.#askedDelayMs === null;
     this.#askedDelayMs = null;
     this.#attempt += 1;
     this.#cancelConnect = this.#environment.after(retryInMs, () => this.connect());
@@ -178,6 +200,7 @@ export class Link {
     this.#down();
     this.#attempt = 0;
     this.#askedDelayMs = null;
+    this.#isBackingOff = false;
     this.#listener.onStatus({ state: "stopped", code, reason });
   }
 

@@ -9,8 +9,8 @@
 import type { ClientMessage, WirePosition } from "../protocol/messages.ts";
 import { backoffMs } from "./backoff.ts";
 import { ClientError } from "./client-error.ts";
-import { systemAfter, systemWebSocket } from "./environment.ts";
-import type { After, WebSocketFactory } from "./environment.ts";
+import { systemAfter, systemOnline, systemWebSocket } from "./environment.ts";
+import type { After, Online, WebSocketFactory } from "./environment.ts";
 import { Link } from "./link.ts";
 import type { LinkStatus } from "./link.ts";
 import {
@@ -41,6 +41,8 @@ export interface TapecastClientOptions {
   readonly onStatus?: (status: LinkStatus) => void;
   /** Timers; default: the platform's. */
   readonly timers?: After;
+  /** Who says that the network is back; default: the browser's `online` event. */
+  readonly online?: Online;
   /** A source of numbers in [0, 1) for jitter; default: Math.random. */
   readonly die?: () => number;
 }
@@ -99,6 +101,7 @@ export class TapecastClient {
       onQuiet: () => this.#request({ method: "ping" }, { onResult: ignore, onError: ignore }),
       onStatus: (status) => options.onStatus?.(status),
     });
+    (options.online ?? systemOnline)(() => this.#link.hurry());
     this.#link.connect();
   }
 
@@ -188,7 +191,7 @@ export class TapecastClient {
         return;
       case "welcome":
         this.#connection = message.connection;
-        this.#link.watch(message.heartbeatMs);
+        this.#link.welcomed(message.heartbeatMs);
         return;
       case "lost": {
         const { topic, count, reason } = message;

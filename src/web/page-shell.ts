@@ -40,9 +40,6 @@ export class PageShell<Key extends string> {
     this.#retry.hidden = true;
     texts.put(this.#retry, "retryNow");
     this.#retry.addEventListener("click", onRetry);
-    addEventListener("online", () => {
-      if (!this.#retry.hidden) onRetry();
-    });
     const masthead = byId("masthead", HTMLElement);
     const wordmark = make("a", "wordmark", "Tapecast");
     wordmark.href = "/";

@@ -453,6 +453,61 @@ describe("coming back", () => {
     expect(waits).toEqual([250, 500, 1000, 250, 500]);
   });
 
+  /** Loses a connection `count` times as soon as the server has welcomed it, and says how long each wait was. */
+  function cutAgainAndAgain(count: number, code: number, isWelcomed: boolean): number[] {
+    const { around, statuses } = connected({ die: () => 0.999_999 });
+    return Array.from({ length: count }, () => {
+      around.socket.end(code);
+      const status = statuses.at(-1);
+      if (status?.state !== "waiting") throw new Error("not waiting");
+      around.pass(status.retryInMs);
+      around.socket.open();
+      if (isWelcomed) around.socket.receive(welcome);
+      return status.retryInMs;
+    });
+  }
+
+  it("waits no longer than 5 s where the server welcomes it each time and something cuts", () => {
+    expect(cutAgainAndAgain(8, 1006, true)).toEqual([500, 1000, 2000, 4000, 5000, 5000, 5000, 5000]);
+  });
+
+  it.each([
+    ["the server never welcomes it", 1006, false],
+    ["the server has too much to do", 4004, true],
+  ])("waits up to 30 s where %s", (_name, code, isWelcomed) => {
+    expect(cutAgainAndAgain(8, code, isWelcomed).slice(1)).toEqual([
+      1000, 2000, 4000, 8000, 16_000, 30_000, 30_000,
+    ]);
+  });
+
+  it("comes back at once when the network does, but not before the time that the server asked for", () => {
+    let online = () => {};
+    const { around, statuses } = connected({ online: (callback) => (online = callback) });
+    online();
+    expect(around.sockets, "nothing was lost").toHaveLength(1);
+    for (let attempt = 0; attempt < 8; attempt += 1) {
+      around.socket.end(1006);
+      const status = statuses.at(-1);
+      if (attempt < 7 && status?.state === "waiting") around.pass(status.retryInMs);
+    }
+    expect(statuses.at(-1)).toMatchObject({ state: "waiting", retryInMs: 15_000 });
+    online();
+    expect(around.sockets).toHaveLength(9);
+    online();
+    expect(around.sockets, "it is connecting").toHaveLength(9);
+    around.socket.open();
+    around.socket.receive({ event: "closing", reason: "restart", reconnectAfterMs: 1840 });
+    around.socket.end(4000);
+    online();
+    expect(around.sockets).toHaveLength(9);
+    around.pass(1840);
+    expect(around.sockets).toHaveLength(10);
+    around.socket.end(4500);
+    online();
+    expect(around.sockets, "stopped for good").toHaveLength(10);
+    expect(around.timerCount).toBe(0);
+  });
+
   it("gives up an attempt that is never answered", () => {
     const around = new FakeSurroundings();
     const client = new TapecastClient("ws://tape.test/ws", {
