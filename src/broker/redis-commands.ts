@@ -4,7 +4,8 @@
  */
 import type { Redis, RedisOptions } from "ioredis";
 import { BrokerError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
+import { systemClock } from "../base/clock.ts";
+import { type Log, RateLimitedLog } from "../base/log.ts";
 import { Limiter } from "./limiter.ts";
 import { commandTimeoutMs } from "./redis-address.ts";
 import { RedisConnection } from "./redis-connection.ts";
@@ -16,12 +17,15 @@ const readsAtOnceMax = 64;
 /** Four chances before an empty log expires. */
 const touchIntervalMs = emptyLogKeepMs / 4;
 const touchesAtOnce = 500;
+/** Each publish on such a topic is refused, and each attempt to open it. */
+const refusalLinesPerSecMax = 1;
 
 /** See the file head. */
 export class RedisCommands implements CommandLink {
   readonly #messageBytesMax: number;
   readonly #connection: RedisConnection;
   readonly #onChanged: (isUp: boolean) => void;
+  readonly #refusalLog: Log;
   readonly #reads = new Limiter(readsAtOnceMax);
   /** Logs of open topics. */
   readonly #kept = new Set<string>();
@@ -38,6 +42,7 @@ export class RedisCommands implements CommandLink {
   ) {
     this.#messageBytesMax = options.messageBytesMax;
     this.#onChanged = onChanged;
+    this.#refusalLog = new RateLimitedLog(log, systemClock, refusalLinesPerSecMax);
     const owner = {
       isClusterNode: options.isClusterNode ?? false,
       prepare: ensureLibrary,
@@ -101,6 +106,10 @@ export class RedisCommands implements CommandLink {
     this.#connection.cut(client, reason);
   }
 
+  refused(place: string, reason: string): void {
+    this.#refusalLog.error({ place, reason }, "Redis refuses what it is asked for");
+  }
+
   /**
    * Reads a part of the log at `key`.
    * @param isAsking the node was named by ASK: it has the key, but not yet the slot.
@@ -120,6 +129,7 @@ export class RedisCommands implements CommandLink {
           if (failure === "replica") this.giveUp(client, "this Redis became a replica");
           if (attempt === 2 || (failure !== "library" && failure !== "connection")) {
             const message = error instanceof Error ? error.message : String(error);
+            if (failure === "refused") this.refused(key, message);
             throw new BrokerError(`the log cannot be read: ${message}`, failure !== "refused", error);
           }
           if (failure === "library") await this.#reload(client);

@@ -31,6 +31,10 @@ export class PartitionLink implements CommandLink {
     this.#topology.nodeOf(client)?.commands.giveUp(client, reason);
   }
 
+  refused(place: string, reason: string): void {
+    this.#topology.owner(this.#partition)?.commands.refused(place, reason);
+  }
+
   redirected(client: Redis, error: unknown): CommandLink | null {
     const node = this.#topology.nodeOf(client);
     if (node === null || !(error instanceof Error)) return null;

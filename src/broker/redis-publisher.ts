@@ -40,6 +40,8 @@ export interface CommandLink {
   error(): BrokerError;
   /** The client did not answer, or is no primary any more: it is to be replaced. */
   giveUp(client: Redis, reason: string): void;
+  /** Redis will not do at `place`, a log or a channel, what was asked, now or later: for the log. */
+  refused(place: string, reason: string): void;
   /**
    * In a cluster: the client says that another node has the key.
    * @returns the node for the next attempt alone, which is to be asked as ASK demands; null: `whenUp` knows it now.
@@ -120,7 +122,7 @@ export class RedisPublisher {
       } catch (error) {
         // Redis said that it has not done it: to send it elsewhere is not to send it twice.
         const mayFollow = failureOf(error) === "elsewhere" && deadline.leftMs > repeatDelayMs;
-        if (!mayFollow) throw giveUpOn(route.link, client, error, askedMs);
+        if (!mayFollow) throw giveUpOn(route.link, client, error, askedMs, route.prefix + name);
         route.link.redirected?.(client, error);
         if (redirectCount > 0) await pause();
       }
@@ -180,7 +182,7 @@ export class RedisPublisher {
           usesKey = false;
           continue;
         }
-        const problem = giveUpOn(link, client, error, askedMs);
+        const problem = giveUpOn(link, client, error, askedMs, log);
         if (!problem.retryable || remainingMs <= repeatDelayMs) throw problem;
         if (failure === "connection" || failure === "timeout") {
           if (!usesKey) throw problem;
@@ -233,12 +235,22 @@ async function loadLibrary(link: CommandLink, client: Redis, deadlineMs: number)
   try {
     await before(deadlineMs, ensureLibrary(client));
   } catch (error) {
-    throw giveUpOn(link, client, error, askedMs);
+    throw giveUpOn(link, client, error, askedMs, "the functions");
   }
 }
 
-/** Turns a command's error into ours, and lets go of a client that is of no use any more. @param askedMs when it was. */
-function giveUpOn(link: CommandLink, client: Redis, error: unknown, askedMs: number): BrokerError {
+/**
+ * Turns a command's error into ours, and lets go of a client that is of no use any more.
+ * @param askedMs when it was.
+ * @param place for the log: what was asked for.
+ */
+function giveUpOn(
+  link: CommandLink,
+  client: Redis,
+  error: unknown,
+  askedMs: number,
+  place: string,
+): BrokerError {
   const failure = failureOf(error);
   if (failure === "timeout") {
     if (performance.now() - askedMs >= silentMsMin) link.giveUp(client, "Redis does not answer");
@@ -250,7 +262,10 @@ function giveUpOn(link: CommandLink, client: Redis, error: unknown, askedMs: num
   }
   if (failure === "connection") return new BrokerError("the connection to Redis was cut", true, error);
   const message = error instanceof Error ? error.message : String(error);
-  if (failure === "refused") return new BrokerError(`Redis refused it: ${message}`, false, error);
+  if (failure === "refused") {
+    link.refused(place, message);
+    return new BrokerError(`Redis refused it: ${message}`, false, error);
+  }
   return new BrokerError(`Redis cannot take it now: ${message}`, true, error);
 }
 

@@ -43,6 +43,7 @@ function linkTo(client: Redis | null, upAfterMs: number, isCluster = false): Com
       }),
     error: () => new BrokerError("no connection to Redis", true),
     giveUp: () => undefined,
+    refused: () => undefined,
     redirected: () => (isCluster ? link : null),
   };
   return link;
