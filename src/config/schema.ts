@@ -146,7 +146,8 @@ const workersSchema = z
 
 const heartbeatSchema = section("How silent connections are found out.", {
   intervalMs: integer(10, timerMsMax, 25_000, {
-    description: "A connection that was silent for this long is sent a ping.",
+    description:
+      "A connection that was silent for this long, or up to a fifth less, is sent a ping: those who came together are not all asked together.",
     unit: "milliseconds",
   }),
   timeoutMs: integer(10, timerMsMax, 8000, {

@@ -8,6 +8,19 @@ import type { ConnectionOptions } from "./connection-options.ts";
 /** What must be done now: end a message or a peer that took too long, or ask whether the peer is there. */
 export type Overdue = "message" | "heartbeat" | "ping" | null;
 
+/** A ping goes out up to this share of its interval early. */
+const earlyShareMax = 0.2;
+
+/**
+ * How long a peer that was heard at `heardMs` may be silent before it is asked. Those who came together, after a restart,
+ * would otherwise all be asked together, and answer together, for as long as they stay. A hash of the time (Knuth's,
+ * multiplicative) spreads them, and no connection has to keep a number of its own.
+ */
+function pingWaitMs(intervalMs: number, heardMs: number): number {
+  const share = (Math.imul(heardMs, 0x9e37_79b1) >>> 0) / 2 ** 32;
+  return Math.ceil(intervalMs * (1 - earlyShareMax * share));
+}
+
 /** Times are whole milliseconds, which cost no allocation. */
 export abstract class PeerWatch extends WheelEntry {
   #heardMs: number;
@@ -67,7 +80,7 @@ export abstract class PeerWatch extends WheelEntry {
     }
     if (heartbeatIntervalMs === null) return null;
     if (this.#pingedMs >= 0) return nowMs - this.#pingedMs >= heartbeatTimeoutMs ? "heartbeat" : null;
-    return nowMs - this.#heardMs >= heartbeatIntervalMs ? "ping" : null;
+    return nowMs - this.#heardMs >= pingWaitMs(heartbeatIntervalMs, this.#heardMs) ? "ping" : null;
   }
 
   /** While the peer is read: when something may be overdue, if nothing comes. Infinite for never. */
@@ -75,7 +88,8 @@ export abstract class PeerWatch extends WheelEntry {
     const { heartbeatIntervalMs, heartbeatTimeoutMs, messageTimeoutMs } = options;
     let dueMs = Number.POSITIVE_INFINITY;
     if (heartbeatIntervalMs !== null) {
-      const nextPingMs = Math.max(this.#heardMs, this.#pingedMs) + heartbeatIntervalMs;
+      const lastMs = Math.max(this.#heardMs, this.#pingedMs);
+      const nextPingMs = lastMs + pingWaitMs(heartbeatIntervalMs, lastMs);
       const isDueFirst = this.#pingedMs < 0 || nextPingMs > nowMs;
       // An answered ping is seen at the next ping's time, which may be before the timeout.
       dueMs = isDueFirst ? nextPingMs : Number.POSITIVE_INFINITY;

@@ -20,17 +20,7 @@ const options: ConnectionOptions = {
 describe("what a peer is late with", () => {
   it.each([
     { name: "nothing yet", does: () => undefined, overdueMs: 1000, what: "ping" },
-    { name: "it said something", does: (peer: Peer) => peer.heard(400), overdueMs: 1400, what: "ping" },
     { name: "it was pinged", does: (peer: Peer) => peer.pinged(1000), overdueMs: 1300, what: "heartbeat" },
-    {
-      name: "it was pinged and answered",
-      does: (peer: Peer) => {
-        peer.pinged(1000);
-        peer.heard(1100);
-      },
-      overdueMs: 2100,
-      what: "ping",
-    },
     {
       name: "a message began, and more of it came",
       does: (peer: Peer) => {
@@ -70,6 +60,43 @@ describe("what a peer is late with", () => {
     let nowMs = peer.dueMs(options, 0);
     for (let looks = 0; nowMs < overdueMs && looks < 3; looks += 1) nowMs = peer.dueMs(options, nowMs);
     expect(nowMs).toBe(overdueMs);
+  });
+
+  it.each([
+    { name: "it said something", does: (peer: Peer) => peer.heard(400), heardMs: 400 },
+    {
+      name: "it was pinged and answered",
+      does: (peer: Peer) => {
+        peer.pinged(1000);
+        peer.heard(1100);
+      },
+      heardMs: 1100,
+    },
+  ])("$name: a ping after the interval, or up to a fifth less", ({ does, heardMs }) => {
+    const peer = new Peer(0);
+    does(peer);
+    const dueMs = peer.dueMs(options, heardMs);
+    expect(dueMs).toBeGreaterThanOrEqual(heardMs + 800);
+    expect(dueMs).toBeLessThanOrEqual(heardMs + 1000);
+    expect(peer.overdue(options, dueMs - 1)).toBeNull();
+    expect(peer.overdue(options, dueMs)).toBe("ping");
+  });
+
+  it("those who came together are not asked together, now or later", () => {
+    // 5,000 in a second, as after a restart; each answers its ping 3 ms later.
+    const pings = { ...options, heartbeatIntervalMs: 25_000, messageTimeoutMs: null };
+    const peers = Array.from({ length: 5000 }, (_, index) => new Peer(Math.trunc(index / 5)));
+    for (let round = 0; round < 5; round += 1) {
+      const perHundredMs = new Map<number, number>();
+      for (const peer of peers) {
+        const dueMs = peer.dueMs(pings, peer.heardMs);
+        perHundredMs.set(Math.trunc(dueMs / 100), (perHundredMs.get(Math.trunc(dueMs / 100)) ?? 0) + 1);
+        peer.pinged(dueMs);
+        peer.heard(dueMs + 3);
+      }
+      // Spread evenly over 5 s they would be 100; asked as they came, 500.
+      expect(Math.max(...perHundredMs.values())).toBeLessThan(200);
+    }
   });
 
   it("without limits it is never late", () => {
