@@ -6,6 +6,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
+import { isLoopback } from "../base/ip-address.ts";
+import { namesThisMachine } from "../base/this-machine.ts";
 import type { InsightRoutes } from "./insight-routes.ts";
 
 /** What the admin port shows. */
@@ -27,6 +29,7 @@ const knownPaths = "/metrics, /healthz, /readyz, /workers, /connections or /topi
 /** The HTTP server of the admin port. */
 export class AdminServer {
   readonly #server: Server;
+  #isOfThisMachine = false;
 
   constructor(sources: AdminSources) {
     this.#server = createServer(
@@ -36,6 +39,7 @@ export class AdminServer {
         connectionsCheckingInterval: 1000,
       },
       (request, response) => {
+        if (this.#isOfThisMachine && !namesThisMachine(request.headers.host ?? null)) return refuse(response);
         respond(sources, request, response).catch((error: unknown) => {
           // A figure that cannot be read is our fault; the scrape says so and the server lives.
           const message = error instanceof Error ? error.message : String(error);
@@ -51,6 +55,7 @@ export class AdminServer {
    * @throws the system's error (EADDRINUSE, EACCES, …).
    */
   async listen(host: string, port: number): Promise<string> {
+    this.#isOfThisMachine = isLoopback(host) || host === "localhost";
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
       this.#server.listen({ host, port }, () => {
@@ -71,6 +76,12 @@ export class AdminServer {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+/** A page whose name was made to lead to this machine could read who is connected (DNS rebinding). */
+function refuse(response: ServerResponse): void {
+  const message = "admin.host is this machine only: Host must name it, such as 127.0.0.1 or localhost";
+  sendJson(response, 403, { error: { code: "forbidden", message } });
 }
 
 async function respond(

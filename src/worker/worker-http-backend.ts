@@ -4,7 +4,8 @@ import type { PublishKeys } from "../auth/publish-keys.ts";
 import type { CredentialGuard } from "../auth/credential-guard.ts";
 import { RequestError } from "../base/errors.ts";
 import type { Clock } from "../base/clock.ts";
-import { canonicalAddress, isLoopback, isUnspecified, limitKeyOf } from "../base/ip-address.ts";
+import { isLoopback, limitKeyOf } from "../base/ip-address.ts";
+import { namesThisMachine } from "../base/this-machine.ts";
 import type { KeyedBuckets } from "../base/keyed-buckets.ts";
 import { limitCounters } from "../base/limit-counters.ts";
 import type {
@@ -117,16 +118,4 @@ export class WorkerHttpBackend implements HttpBackend {
 function isThisMachine({ remoteAddress, forwarded, viaProxy, host }: PublishRequestFacts): boolean {
   if (forwarded || viaProxy) return false;
   return remoteAddress === "" || (isLoopback(remoteAddress) && namesThisMachine(host));
-}
-
-/**
- * DNS rebinding: a page of evil.example whose name is made to lead to 127.0.0.1 sends its requests from this machine,
- * to us, as its own origin. What it cannot do is to send another Host. Names without a dot lead to no page of a
- * stranger's.
- */
-function namesThisMachine(host: string | null): boolean {
-  const name = (host ?? "").toLowerCase().replace(/:\d*$/, "");
-  const address = /^\[(.*)\]$/.exec(name)?.[1] ?? name;
-  if (canonicalAddress(address) !== null) return isLoopback(address) || isUnspecified(address);
-  return !name.includes(".") || name.endsWith(".localhost");
 }

@@ -36,6 +36,8 @@ interface Attack {
   readonly holds?: boolean;
   /** Bytes of a packet, where small packets are the attack. */
   readonly packetBytes?: number;
+  /** HTTP: nothing is upgraded. */
+  readonly isPlain?: boolean;
   /** The attacker takes nothing of what comes back. */
   readonly readsNothing?: boolean;
 }
@@ -75,10 +77,12 @@ const attacks: readonly Attack[] = [
   { row: "DF1", what: "bombs of 64 KiB", target: "/ws", burst: () => bomb(2 ** 16), deflate: true },
   { row: "DF1", what: "bombs of 1 MiB, over the limit", target: "/ws", burst: () => bomb(2 ** 20), deflate: true },
   { row: "DF1", what: "bombs of 16 MiB, echoed to nobody", target: "/echo", burst: () => bomb(2 ** 24), deflate: true, readsNothing: true },
+  { row: "DF1", what: "bombs of 16 MiB, echoed to who takes them", target: "/echo", burst: () => bomb(2 ** 24), deflate: true },
   { row: "DF2", what: "half of 64 KiB, over and over", target: "/ws", burst: () => repeated(bomb(2 ** 16), 8), deflate: true },
   { row: "DF3", what: "noise instead of deflate", target: "/ws", burst: () => frame(compressed, random.bytes(200)), deflate: true },
   { row: "DF4", what: "empty compressed messages, echoed", target: "/echo", burst: () => repeated(frame(compressed, Buffer.of(0)), 200), deflate: true },
   { row: "DF7", what: "offers of 9 KB", target: `/ws?${"x".repeat(9000)}`, burst: () => Buffer.alloc(0) },
+  { row: "HT", what: "HTTP requests of 35 bytes, 40 in a packet", target: "/", burst: () => repeated(Buffer.from("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), 40), isPlain: true },
 ]; // prettier-ignore
 
 /** Bytes that may go out by now; everything that is sent is taken from it first. */
@@ -101,10 +105,9 @@ class Bandwidth {
 async function attackWith(attack: Attack, server: Server, endMs: number, bandwidths = 1): Promise<void> {
   const bandwidth = new Bandwidth(bandwidths);
   const held: RawPeer[] = [];
-  const head = handshake(
-    attack.deflate === true ? { "Sec-WebSocket-Extensions": "permessage-deflate" } : {},
-    `GET ${attack.target} HTTP/1.1`,
-  );
+  const extensions: Record<string, string> =
+    attack.deflate === true ? { "Sec-WebSocket-Extensions": "permessage-deflate" } : {};
+  const head = attack.isPlain === true ? "" : handshake(extensions, `GET ${attack.target} HTTP/1.1`);
   while (performance.now() < endMs) {
     await bandwidth.take(connectBytes + head.length + packetHeaderBytes);
     const peer = await RawPeer.connect(server.http).catch(() => null);

@@ -19,9 +19,13 @@ async function listening(sources: Partial<AdminSources> = {}, host = "127.0.0.1"
   return server.listen(host, 0);
 }
 
-function call(url: string, method = "GET"): Promise<{ status: number; type: string; text: string }> {
+function call(
+  url: string,
+  method = "GET",
+  headers: Record<string, string> = {},
+): Promise<{ status: number; type: string; text: string }> {
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method, agent: false }, (response) => {
+    const sent = request(url, { method, headers, agent: false }, (response) => {
       let text = "";
       response.on("data", (bytes: Buffer) => (text += bytes.toString()));
       response.on("end", () => {
@@ -38,6 +42,22 @@ afterEach(async () => {
 });
 
 describe("the admin port", () => {
+  it.each([
+    { host: "127.0.0.1", name: "evil.example:9464", status: 403 },
+    { host: "127.0.0.1", name: "127.0.0.1.evil.example", status: 403 },
+    { host: "127.0.0.1", name: "10.0.0.5:9464", status: 403 },
+    { host: "127.0.0.1", name: "localhost:9464", status: 200 },
+    { host: "127.0.0.1", name: "tape:9464", status: 200 },
+    { host: "127.0.0.1", name: "[::1]:9464", status: 200 },
+    { host: "localhost", name: "evil.example", status: 403 },
+    { host: "0.0.0.0", name: "tape.example.com:9464", status: 200 },
+  ])("at $host answers $status to Host: $name (DNS rebinding)", async ({ host, name, status }) => {
+    const url = (await listening({}, host)).replace("0.0.0.0", "127.0.0.1");
+    const answer = await call(`${url}/workers`, "GET", { host: name });
+    expect(answer.status).toBe(status);
+    if (status === 403) expect(answer.text).toContain("Host must name it");
+  });
+
   it.each([
     { name: "metrics", path: "/metrics", status: 200, text: "x_total 1\n" },
     { name: "metrics with a query", path: "/metrics?name=x", status: 200, text: "x_total 1\n" },
