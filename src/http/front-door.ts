@@ -36,6 +36,7 @@ import { Accepting, type AcceptPort } from "./accepting.ts";
 import { FrontDoorCounters } from "./front-door-counters.ts";
 import { FrontDoorLimits, type FrontDoorLimitOptions } from "./front-door-limits.ts";
 import { Farewell, HeadReader, type HeadReceiver, type Waiting } from "./front-door-waiting.ts";
+import { LastSockets, lastSocketsMax } from "./last-sockets.ts";
 import { listenTcp, listenUnix, type ListenOptionsOfDoor } from "./listen.ts";
 import { acceptedSocket } from "./listening-handle.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
@@ -65,15 +66,6 @@ const draining: Refusal = {
   headers: { "Retry-After": "1" },
 };
 
-const outOfFiles: Refusal = {
-  status: 503,
-  reason: "sockets",
-  message: "this server has as many sockets as the system gives it; try again later",
-  headers: { "Retry-After": "5" },
-};
-/** Sockets that may be on their way out with that answer; the files come out of the process's reserve. */
-const farewellsMax = 32;
-
 /** One per worker. */
 export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   readonly counters = new FrontDoorCounters();
@@ -84,6 +76,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   readonly #router: Router;
   readonly #httpServer: HttpServer;
   readonly #limits: FrontDoorLimits;
+  readonly #lastSockets: LastSockets;
   readonly #servers: Server[] = [];
   readonly #closed: Promise<unknown>[] = [];
   /** What lies under TLS sockets, those included whose TLS handshake is not done. */
@@ -116,6 +109,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.#router = router;
     this.#httpServer = httpServer;
     this.#limits = new FrontDoorLimits(options, connections.clock, connections.turns);
+    this.#lastSockets = new LastSockets(this);
     this.#onHttpClose = () => {
       this.counters.httpOpen -= 1;
     };
@@ -288,7 +282,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     };
     const server = this.#listener(createTlsServer(settings));
     server.on("connection", (socket: Socket) => {
-      if (this.#limits.isOutOfFiles(this.#tlsSockets.size - farewellsMax)) return this.#cut(socket);
+      if (this.#limits.isOutOfFiles(this.#tlsSockets.size - lastSocketsMax)) return this.#cut(socket);
       this.#tlsSockets.add(socket);
       socket.once("close", () => this.#tlsSockets.delete(socket));
     });
@@ -320,9 +314,8 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.counters.accepted += 1;
     const sockets = this.socketCount;
     this.#accepting?.accepted(sockets + 1);
-    if (this.#limits.isOutOfFiles(sockets - farewellsMax)) return this.#cut(transport);
-    // Without having read its request: whatever it asks, the answer is the same.
-    if (this.#limits.isOutOfFiles(sockets)) return this.refuse(transport, outOfFiles);
+    if (this.#limits.isOutOfFiles(sockets - lastSocketsMax)) return this.#cut(transport);
+    if (this.#limits.isOutOfFiles(sockets)) return this.#wait(this.#lastSockets.reader(transport));
     if (this.#limits.isCrowded(sockets)) return this.#cut(transport);
     this.#wait(new HeadReader(transport, this));
   }

@@ -369,11 +369,18 @@ it(
     const inside = await Promise.all([1, 2, 3, 4].map(() => Peer.native(server.ws, "?topics=chat.rs6")));
     for (const peer of inside) await peer.json();
     const crowd = await Promise.all(Array.from({ length: 250 }, () => RawPeer.connect(server.http)));
+    for (const peer of crowd) if (!peer.isClosed) peer.send(handshake({}));
     await until("refusals to be counted", async () => {
       return (await server.metrics()).sum("tapecast_handshakes_refused_total", { reason: "sockets" }) > 0;
     });
     await until("refusals to be told", () => crowd.some((peer) => peer.text.startsWith("HTTP/1.1 503 ")));
     expect((await get(`${server.admin}/healthz`)).status).toBe(200);
+    const isAlive = () =>
+      get(`${server.http}/healthz`).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await until("it to be said on the public port too", isAlive);
     const writer = inside[0];
     writer?.send("publish", { topic: "chat.rs6", data: "still here" });
     for (const peer of inside) {

@@ -200,10 +200,13 @@ describe("limits of the front door", () => {
     await eventually(() => open.door.counters.waiting === 0);
   });
 
-  it("out of files: 503 without reading, cut when even that is too much, and again when there is room (RS6)", async () => {
+  it("out of files: 503 for all but probes, cut when even that is too much, and again when there is room (RS6)", async () => {
     open = await openDoor({ socketsMax: 3 });
     const peers = await Promise.all([1, 2, 3].map(() => RawPeer.upgrade(open.where)));
     const refused = await Promise.all(Array.from({ length: 32 }, () => RawPeer.connect(open.where)));
+    for (const [index, peer] of refused.entries()) {
+      peer.send(index % 2 === 0 ? handshake() : "POST /api/publish HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
     for (const peer of refused) await peer.until(() => peer.isEnded);
     expect(refused.map((peer) => peer.text.slice(0, 12))).toEqual(refused.map(() => "HTTP/1.1 503"));
     expect(refused[0]?.text).toMatch(/\r\nRetry-After: 5\r\n[^]*as many sockets as/);
@@ -214,6 +217,42 @@ describe("limits of the front door", () => {
     for (const peer of [...refused, cut, ...peers]) peer.socket.destroy();
     await eventually(() => open.connections.counters.open === 0 && open.door.counters.waiting === 0);
     expect(await refusal()).toMatch(/^HTTP\/1\.1 101 /);
+  });
+
+  describe("out of files, who asks whether the server lives is answered, and the socket is not kept (RS6)", () => {
+    it.each([
+      { name: "GET /healthz", head: "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" },
+      { name: "HEAD /readyz", head: "HEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n" },
+      {
+        name: "a probe of Kubernetes",
+        head: "GET /healthz?x=1 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+      },
+      { name: "a probe in HTTP/1.0", head: "GET /readyz HTTP/1.0\r\n\r\n" },
+    ])("$name", async ({ head }) => {
+      open = await openDoor({ socketsMax: 0 });
+      const peer = await RawPeer.connect(open.where);
+      peer.send(head);
+      await peer.until(() => peer.isEnded);
+      expect(peer.text).toMatch(/^HTTP\/1\.1 200 /);
+      expect(peer.text).toMatch(/\r\nconnection: close\r\n/i);
+      expect(open.refused("sockets")).toBe(0);
+      peer.socket.destroy();
+    });
+
+    it.each([
+      { name: "another path", head: "GET /healthzz HTTP/1.1\r\nHost: a\r\n\r\n" },
+      { name: "another method", head: "POST /healthz HTTP/1.1\r\nHost: a\r\n\r\n" },
+      { name: "half a HEAD", head: "HEAD /healthz HTTP/1.1\r\n" },
+      { name: "half a GET, and no more of it within a second", head: "GET /healthz HTTP/1.1\r\n" },
+    ])("$name: 503", async ({ head }) => {
+      open = await openDoor({ socketsMax: 0 });
+      const peer = await RawPeer.connect(open.where);
+      peer.send(head);
+      await peer.until(() => peer.isEnded);
+      expect(peer.text).toMatch(/^HTTP\/1\.1 503 [^]*as many sockets as/);
+      expect(open.refused("sockets")).toBe(1);
+      peer.socket.destroy();
+    });
   });
 });
 
