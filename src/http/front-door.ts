@@ -151,7 +151,7 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
       if (this.#options.port !== null) {
         const isTls = this.#options.tls !== null;
         const server = isTls ? this.#createTlsServer() : this.#createServer();
-        addresses.push(await listenTcp(server, this.#options, isTls, this.#accepting === null));
+        addresses.push(await listenTcp(server, this.#options, isTls));
         this.#takeClients("tcp", server, isTls);
       }
       if (this.#options.unixSocket !== null) {

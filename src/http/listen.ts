@@ -16,18 +16,15 @@ export interface ListenOptionsOfDoor {
   readonly port: number | null;
   readonly unixSocket: string | null;
   readonly reusePort: boolean;
+  /** In a worker of a cluster: by itself, not by way of the primary. */
+  readonly exclusive?: boolean;
 }
 
-/**
- * Opens the TCP listener.
- * @param exclusive not by way of the primary of a cluster.
- * @returns its address as people write it, such as `https://[::1]:8443`.
- */
+/** Opens the TCP listener. @returns its address as people write it, such as `https://[::1]:8443`. */
 export async function listenTcp(
   server: Server,
   options: ListenOptionsOfDoor,
   isTls: boolean,
-  exclusive = false,
 ): Promise<string> {
   const { host, reusePort } = options;
   if (reusePort && !supportsReusePort(process.versions.node)) {
@@ -37,7 +34,7 @@ export async function listenTcp(
     host,
     port: options.port ?? 0,
     backlog: 4096,
-    exclusive,
+    exclusive: options.exclusive ?? false,
   };
   if (reusePort) where.reusePort = true;
   await open(server, where, "listen.port", `${host}:${options.port}`);

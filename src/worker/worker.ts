@@ -151,7 +151,7 @@ export class Worker {
     );
     this.#pacer.drive(this.#hub);
     this.#door = new FrontDoor(
-      doorOptions(config, proxies),
+      { ...doorOptions(config, proxies), exclusive: parts.acceptPort === null },
       this.#connections,
       createRouter(config, this.#sessionServices(topics, auth), this.#sessions),
       http.server,
