@@ -22,7 +22,8 @@ export class PendingAnswers {
       limit: "httpAnswerBytesTotalMax",
       // Node tells of whole writes only: it holds all of an answer until its last byte is taken.
       bytesOf: (response) => response.writableLength,
-      end: (response) => response.destroy(),
+      // Of an answer that waits behind others only the socket of its request is known.
+      end: (response) => response.req.socket.destroy(),
       counters,
     });
   }

@@ -65,6 +65,26 @@ describe("limits.httpAnswerBytesTotalMax", () => {
     await eventually(() => answers.pendingBytes === 0);
   });
 
+  it("ends a connection whose answers wait behind one that is not worked out, too", async () => {
+    const gate = createGate();
+    const server = await start({ answerBytesTotalMax: 2 * mebibyte }, mebibyte);
+    server.backend.gate = gate.opened;
+    const body = '{"topic":"quote.A","data":1}';
+    const socket = connect(server.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    sockets.push(socket);
+    const publish =
+      "POST /api/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+      `Content-Length: ${body.length}\r\n\r\n${body}`;
+    const history = "GET /api/topics/quote.A/history HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write(publish + history.repeat(3));
+    socket.resume();
+    await eventually(() => server.api.counters.answers.shed > 0);
+    await eventually(() => socket.destroyed && server.api.counters.requestsInFlight === 0);
+    expect(server.api.counters.answers.pendingBytes).toBe(0);
+    gate.open();
+  });
+
   it("whoever reads gets everything, and nothing is counted behind it", async () => {
     const server = await start({ answerBytesTotalMax: 2 * mebibyte }, mebibyte);
     for (let round = 0; round < 5; round++) {
