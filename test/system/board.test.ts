@@ -79,6 +79,18 @@ describe("the board of the demonstration", () => {
     await page.setViewportSize({ width: 360, height: 740 });
     await screenshot(page, "board-phone");
     await page.emulateMedia({ colorScheme: "dark" });
+    // The narrowest phones: eleven digits of a price stay on one line.
+    await page.setViewportSize({ width: 320, height: 640 });
+    const linesOf = (cell: Element): number => {
+      const text = document.createRange();
+      text.selectNodeContents(cell);
+      return new Set(Array.from(text.getClientRects(), ({ top }) => Math.round(top))).size;
+    };
+    await until(
+      "a long price",
+      async () => (await row(page, "SP500").locator("td.last").innerText()).length > 10,
+    );
+    expect(await row(page, "SP500").locator("td.last").evaluate(linesOf)).toBe(1);
     await page.setViewportSize({ width: 1440, height: 900 });
     await screenshot(page, "board-wide-dark");
     expect(found).toEqual([]);
