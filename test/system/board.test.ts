@@ -40,6 +40,13 @@ async function hasPrices(page: Page): Promise<boolean> {
   return prices.length >= symbolsOf2000.length;
 }
 
+/** Run in the page: on how many lines the text of an element is. */
+function linesOf(element: Element): number {
+  const text = document.createRange();
+  text.selectNodeContents(element);
+  return new Set(Array.from(text.getClientRects(), ({ top }) => Math.round(top))).size;
+}
+
 describe("the board of the demonstration", () => {
   let server: Server;
 
@@ -81,11 +88,6 @@ describe("the board of the demonstration", () => {
     await page.emulateMedia({ colorScheme: "dark" });
     // The narrowest phones: eleven digits of a price stay on one line.
     await page.setViewportSize({ width: 320, height: 640 });
-    const linesOf = (cell: Element): number => {
-      const text = document.createRange();
-      text.selectNodeContents(cell);
-      return new Set(Array.from(text.getClientRects(), ({ top }) => Math.round(top))).size;
-    };
     await until(
       "a long price",
       async () => (await row(page, "SP500").locator("td.last").innerText()).length > 10,
