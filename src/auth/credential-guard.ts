@@ -31,6 +31,11 @@ export class CredentialGuard {
     );
   }
 
+  /** How many more of an address may be bad. */
+  left(address: string): number {
+    return this.#bad.left(limitKeyOf(address), this.#clock.nowMs());
+  }
+
   /** The credential was bad. */
   failed(address: string): void {
     if (address !== "") this.#bad.take(limitKeyOf(address), 1, this.#clock.nowMs());
@@ -39,7 +44,8 @@ export class CredentialGuard {
 
 /**
  * Tokens of one address that are verified at once; the others wait. Verifying takes a while, and whoever sends a
- * thousand tokens in one packet would otherwise have all of them verified before the first is known to be bad.
+ * thousand tokens in one packet would otherwise have all of them verified before the first is known to be bad. Nor are
+ * there ever more at once than may still be bad: sixteen each time that one more may be would be sixteen times the limit.
  */
 const verifiedAtOnceMax = 16;
 
@@ -71,7 +77,7 @@ export class GuardedAuthenticator {
     if (address === "") return this.#authenticator.verify(token);
     const turns = this.#turns.get(address) ?? { running: 0, waiting: [] };
     this.#turns.set(address, turns);
-    if (turns.running < verifiedAtOnceMax) turns.running += 1;
+    if (turns.running < this.#atOnce(address)) turns.running += 1;
     else await new Promise<void>((resolve) => turns.waiting.push(resolve));
     try {
       // What was verified meanwhile may have been bad.
@@ -85,11 +91,18 @@ export class GuardedAuthenticator {
     }
   }
 
-  /** Hands the turn that is over to the next. */
+  /** A turn is over: as many as may begin now do so. */
   #next(address: string, turns: Turns): void {
-    const next = turns.waiting.shift();
-    if (next !== undefined) return next();
     turns.running -= 1;
+    while (turns.waiting.length > 0 && turns.running < this.#atOnce(address)) {
+      turns.running += 1;
+      turns.waiting.shift()?.();
+    }
     if (turns.running === 0) this.#turns.delete(address);
+  }
+
+  /** At least one: it is told when no more may be bad. */
+  #atOnce(address: string): number {
+    return Math.max(1, Math.min(verifiedAtOnceMax, Math.floor(this.#guard.left(address))));
   }
 }

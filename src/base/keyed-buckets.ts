@@ -47,6 +47,11 @@ export class KeyedBuckets {
     return this.#kept.get(key)?.bucket.has(1, nowMs) ?? true;
   }
 
+  /** Tokens of a key's that are there. Takes nothing. */
+  left(key: string, nowMs: number): number {
+    return this.#kept.get(key)?.bucket.left(nowMs) ?? this.#ratePerSec ?? Number.POSITIVE_INFINITY;
+  }
+
   /** Two looks for one insertion, so that the map shrinks again; and room for the one that comes. */
   #forgetRested(nowMs: number): void {
     let looks = 2;

@@ -27,9 +27,14 @@ export class TokenBucket {
 
   /** Whether `take` would say yes. */
   has(count: number, nowMs: number): boolean {
-    if (this.#capacity === Number.POSITIVE_INFINITY) return true;
+    return this.left(nowMs) >= Math.min(count, this.#capacity);
+  }
+
+  /** Tokens that are there; below 0 while in debt. */
+  left(nowMs: number): number {
+    if (this.#capacity === Number.POSITIVE_INFINITY) return this.#capacity;
     this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#refilledMs) * this.#ratePerMs);
     this.#refilledMs = nowMs;
-    return this.#tokens >= Math.min(count, this.#capacity);
+    return this.#tokens;
   }
 }

@@ -423,7 +423,7 @@ it("AU8 bad tokens without end: little time, few lines in the log", { timeout: 6
 });
 
 it(
-  "AU8 a thousand bad tokens in one packet: a hundred are looked at, then 429; others are served, nothing is logged",
+  "AU8 a thousand bad tokens, a hundred to a packet: a hundred are looked at, then 429; others are served, nothing is logged",
   { timeout: 60_000 },
   async () => {
     await using server = await Server.start({
@@ -438,14 +438,17 @@ it(
     const startMs = performance.now();
     const peer = await RawPeer.connect(server.http);
     const ask = `GET /api/topics/quote.A HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${bad}\r\n\r\n`;
-    peer.send(ask.repeat(1000));
     const statusesOf = (): string[] => peer.text.match(/HTTP\/1\.1 \d{3}/gu) ?? [];
-    await peer.until(() => statusesOf().length === 1000, 40_000);
+    // More than 128 that wait for their answers are a fault of their own (served-sockets.ts).
+    for (let asked = 100; asked <= 1000; asked += 100) {
+      peer.send(ask.repeat(100));
+      await peer.until(() => statusesOf().length === asked, 40_000);
+    }
     const seconds = (performance.now() - startMs) / 1000;
     const looked = statusesOf().filter((status) => status.endsWith("401")).length;
     expect(new Set(statusesOf())).toEqual(new Set(["HTTP/1.1 401", "HTTP/1.1 429"]));
-    // A burst, a second's worth each second, and what was under way.
-    expect(looked).toBeLessThanOrEqual(100 * (seconds + 1) + 16);
+    // A burst, and a second's worth each second.
+    expect(looked).toBeLessThanOrEqual(100 * (seconds + 1));
     expect(peer.text.match(/^retry-after: 1$/gimu)).toHaveLength(1000 - looked);
     peer.socket.destroy();
     // Another address, and nobody's token is another's fault.

@@ -285,7 +285,7 @@ it(
 );
 
 it(
-  "RS4 with the limits as they come, at every endpoint: freed between 25 and 33 s",
+  "RS4 with the limits as they come, at every endpoint: freed between 28 and 33 s",
   { timeout: 90_000 },
   async () => {
     await using server = await Server.start();
@@ -297,7 +297,8 @@ it(
     const count = async (): Promise<number> =>
       (await server.metrics()).sum("tapecast_connections_closed_total", { reason: "heartbeat_timeout" });
     await until("the first to be freed", async () => (await count()) > 0, 60_000);
-    expect(performance.now() - startMs).toBeGreaterThan(33_000 - 200);
+    // The ping comes up to a fifth of 25 s early, so that a herd is not pinged all at once.
+    expect(performance.now() - startMs).toBeGreaterThan(20_000 + 8000 - 200);
     await until("all to be freed", async () => (await count()) === peers.length);
     // Figures come once a second; deadlines are a tick late at most.
     expect(performance.now() - startMs - openedMs).toBeLessThan(33_000 + 3000);
