@@ -16,30 +16,32 @@ export class InflateEngine {
   readonly #inside: ZlibInside;
   /** Keeps the handle open. */
   readonly stream: unknown;
-  #hasFailed = false;
+  /** Of the stream that was begun last. */
+  readonly #state: { hasFailed: boolean };
   #inputOffset = 0;
   #input: Uint8Array = probe;
 
   /** Null: this Node has another inside. */
   static create(stream: unknown = createInflateRaw()): InflateEngine | null {
-    let engine: InflateEngine | null = null;
+    const state = { hasFailed: false };
     const inside = insideOf(stream, () => {
-      if (engine !== null) engine.#hasFailed = true;
+      state.hasFailed = true;
     });
     if (inside === null) return null;
-    engine = new InflateEngine(stream, inside);
+    const engine = new InflateEngine(stream, inside, state);
     return engine.#isFit() ? engine : null;
   }
 
-  private constructor(stream: unknown, inside: ZlibInside) {
+  private constructor(stream: unknown, inside: ZlibInside, state: { hasFailed: boolean }) {
     this.stream = stream;
+    this.#state = state;
     this.#inside = inside;
   }
 
   /** Begins a stream at `offset` of `input`, which stays borrowed until the last `fill`. */
   begin(input: Uint8Array, offset: number): void {
     this.#inside.handle.reset();
-    this.#hasFailed = false;
+    this.#state.hasFailed = false;
     this.#input = input;
     this.#inputOffset = offset;
   }
@@ -60,7 +62,7 @@ export class InflateEngine {
       start,
       end - start,
     );
-    if (this.#hasFailed) return -1;
+    if (this.#state.hasFailed) return -1;
     const [outputLeft = 0, inputLeft = 0] = this.#inside.writeState;
     this.#inputOffset = this.#input.length - inputLeft;
     return end - outputLeft;

@@ -31,14 +31,15 @@ export class InflateJob {
   #output: Uint8Array = nothing;
   #isOver = false;
 
-  /** @param input the message with its tail; kept. Null: this Node has another inside. */
+  /** @param input the message with its tail; kept. @param engine null: this Node has another inside, and there is no job. */
   static create(
+    this: void,
     input: Uint8Array,
     compressedBytes: number,
     bytesMax: number,
     isText: boolean,
+    engine: InflateEngine | null = spareEngines.pop() ?? InflateEngine.create(),
   ): InflateJob | null {
-    const engine = spareEngines.pop() ?? InflateEngine.create();
     return engine === null ? null : new InflateJob(engine, input, compressedBytes, bytesMax, isText);
   }
 

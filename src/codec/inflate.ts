@@ -54,10 +54,11 @@ export function beginInflating(
   payload: Uint8Array,
   outputBytesMax: number,
   isText: boolean,
+  createJob: typeof InflateJob.create = InflateJob.create,
 ): Uint8Array | Violation | InflateJob {
   const small = inflateMessage(payload, Math.min(outputBytesMax, scratch.length - 1));
   if (small !== violation.messageTooBig || outputBytesMax < scratch.length) return small;
-  const job = InflateJob.create(Buffer.concat([payload, tail]), payload.length, outputBytesMax, isText);
+  const job = createJob(Buffer.concat([payload, tail]), payload.length, outputBytesMax, isText);
   return job ?? inflateMessage(payload, outputBytesMax);
 }
 

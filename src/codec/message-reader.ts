@@ -143,7 +143,6 @@ export class MessageReader {
 
   /** Inflates a part of it; `sink.onMessage` is called at its end. */
   inflateOn(): void {
-    if (!this.#assembler.isInflating) return;
     const refusal = this.#assembler.inflateOn();
     if (refusal !== null) this.#fail(refusal);
     else this.#deliver();

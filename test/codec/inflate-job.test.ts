@@ -8,7 +8,8 @@ import { InflateJob } from "../../src/codec/inflate-job.ts";
 import { beginInflating, inflateMessage } from "../../src/codec/inflate.ts";
 import { opcode } from "../../src/codec/opcode.ts";
 import { violation, type Violation } from "../../src/codec/violation.ts";
-import { readChunks, readSuspended, serverOptions } from "./reader-harness.ts";
+import { MessageReader } from "../../src/codec/message-reader.ts";
+import { readChunks, readSuspended, recordingSink, serverOptions } from "./reader-harness.ts";
 
 const mebibyte = 1_048_576;
 
@@ -32,6 +33,16 @@ function inflateInSteps(
     const result = begun.step();
     if (result !== null) return { result, steps };
   }
+}
+
+/** RFC 7692 §7.2.2, and an empty final block. */
+function withTail(payload: Buffer): Buffer {
+  return Buffer.concat([payload, Buffer.from("0000ffff010000ffff", "hex")]);
+}
+
+/** As on a Node with another inside. */
+function createNone(input: Uint8Array, bytes: number, bytesMax: number, isText: boolean): InflateJob | null {
+  return InflateJob.create(input, bytes, bytesMax, isText, null);
 }
 
 function comparable(result: Uint8Array | Violation): string {
@@ -117,5 +128,48 @@ describe("RFC 7692 §7.2.2 in steps", () => {
     const events = readSuspended([wire], options);
     expect(events).toEqual(readChunks([wire], options));
     expect(events).toHaveLength(5);
+  });
+
+  it("the reader refuses what is found out in a later step, and delivers nothing of it", () => {
+    const bytes = Buffer.concat([Buffer.alloc(70_000, "x"), Buffer.of(0xff)]);
+    const wire = Buffer.concat([
+      frame(0x40 | opcode.text, compress(bytes)),
+      frame(opcode.text, Buffer.from("behind")),
+    ]);
+    const options = { ...serverOptions, allowCompressed: true };
+    const events = readSuspended([wire], options);
+    expect(events).toEqual(readChunks([wire], options));
+    expect(events).toEqual(["violation 1007 text_not_utf8"]);
+  });
+
+  it("a message that changes between counting and inflating is corrupt", () => {
+    const input = withTail(compress(Buffer.alloc(70_000, "z")));
+    const job = InflateJob.create(input, input.length, mebibyte, false);
+    // Two steps count 70,000 bytes: then the input is read again from its start.
+    expect([job?.step(), job?.step()]).toEqual([null, null]);
+    input.fill(0xff);
+    expect(job?.step()).toBe(violation.deflateCorrupt);
+  });
+
+  it("is dropped once, however often; of many that were open at the same time some engines are kept", () => {
+    const input = withTail(compress(Buffer.alloc(70_000, "z")));
+    const jobs = Array.from({ length: 6 }, () => InflateJob.create(input, input.length, mebibyte, false));
+    for (const job of [...jobs, ...jobs]) job?.drop();
+    expect(comparable(inflateInSteps(compress(Buffer.alloc(70_000, "z")), mebibyte).result)).toBe(
+      Buffer.alloc(70_000, "z").toString("base64"),
+    );
+  });
+
+  it("on a Node with another inside there is none, and large messages are inflated at once", () => {
+    const payload = compress(Buffer.alloc(70_000, "z"));
+    const result = beginInflating(payload, mebibyte, false, createNone);
+    expect(result).not.toBeInstanceOf(InflateJob);
+    expect(result).toEqual(inflateMessage(payload, mebibyte));
+  });
+
+  it("to go on where nothing was begun does nothing", () => {
+    const events: string[] = [];
+    new MessageReader(serverOptions, recordingSink(events)).inflateOn();
+    expect(events).toEqual([]);
   });
 });

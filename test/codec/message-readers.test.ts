@@ -51,6 +51,18 @@ describe("MessageReaders", () => {
     expect(events).toEqual(["violation 1009 message_too_big"]);
   });
 
+  it("what an idle reader is given goes to nobody", () => {
+    const events: string[] = [];
+    const controls = [9, 10, 8].map((code) => encodeMaskedFrame(code, Buffer.alloc(0), 7));
+    for (const bytes of [hello, ...controls, Buffer.from([0x83, 0x80])]) {
+      const readers = new MessageReaders();
+      const reader = readers.lend(serverOptions, recordingSink(events));
+      expect(readers.takeBack(serverOptions, reader)).toBe(true);
+      reader.push(Buffer.from(bytes));
+    }
+    expect(events).toEqual([]);
+  });
+
   it("keeps 64 for later, however many were in use at once", () => {
     const readers = new MessageReaders();
     const lend = (): MessageReader[] =>
