@@ -1,7 +1,7 @@
 /** What a run found, three times: for the terminal, as Markdown, and as JSON for machines. */
 import { machineFacts, type MachineFacts } from "../bench/machine.ts";
 import { markdownTable } from "../bench/markdown-table.ts";
-import type { Findings } from "./books.ts";
+import type { Findings } from "./findings.ts";
 import type { Fault } from "./fault.ts";
 import type { RunOutcome, RunPlan } from "./run.ts";
 import type { Subject } from "./subject.ts";

@@ -6,7 +6,8 @@
 import { WebSocketClient, type WebSocketEnd } from "../../src/cli/websocket-client.ts";
 import { backoffMs } from "../../src/client/backoff.ts";
 import { mayReconnect } from "../../src/protocol/close-codes.ts";
-import type { Position, Snapshot } from "./books.ts";
+import type { Snapshot } from "./reader-book.ts";
+import type { Position } from "./topic-book.ts";
 
 /** What publishers put into `data`. */
 export interface Payload {

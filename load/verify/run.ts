@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 import { createProgress, type Progress } from "../../src/cli/progress.ts";
 import { OwnServer } from "../own-server.ts";
 import { freePort, Program } from "../peers/processes.ts";
-import type { VerifiedTopic } from "./books.ts";
 import { CuttingProxy } from "./cutting-proxy.ts";
 import { sleep, until, type BrokerKind, type Fault, type FaultWorld } from "./fault.ts";
 import { leftovers } from "./leftovers.ts";
@@ -16,6 +15,7 @@ import { RestartingServer, type Life } from "./restarting-server.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import type { ControlTarget, Store } from "./store.ts";
 import { Subject, type ServerProcess, type SubjectPlan } from "./subject.ts";
+import type { VerifiedTopic } from "./topic-book.ts";
 
 export interface RunPlan {
   readonly faults: readonly Fault[];

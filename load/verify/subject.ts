@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { CliError, exitCode } from "../../src/cli/exit-code.ts";
-import { Books, type VerifiedTopic } from "./books.ts";
+import { Books } from "./books.ts";
 import { CuttingProxy } from "./cutting-proxy.ts";
 import { Publisher, PublishFigures } from "./publisher.ts";
 import { ResumingClient, type ClientListener, type VerifyClient } from "./resuming-client.ts";
@@ -12,6 +12,7 @@ import { SdkClient } from "./sdk-client.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { DoubtfulTimes } from "./store.ts";
 import { ClientClock, Timeline } from "./timeline.ts";
+import type { VerifiedTopic } from "./topic-book.ts";
 
 /** A running server. */
 export interface ServerProcess {

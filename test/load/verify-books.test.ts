@@ -1,6 +1,8 @@
 /** The checker of `npm run verify`: each way of breaking a promise is found, and a told loss is told from a silent one. */
 import { describe, expect, it } from "vitest";
-import { Books, type Findings, type ReaderBook } from "../../load/verify/books.ts";
+import { Books } from "../../load/verify/books.ts";
+import type { Findings } from "../../load/verify/findings.ts";
+import type { ReaderBook } from "../../load/verify/reader-book.ts";
 import { isClean } from "../../load/verify/report.ts";
 import { DoubtfulTimes } from "../../load/verify/store.ts";
 
