@@ -18,7 +18,7 @@ import {
 } from "./measure.ts";
 import { isOwn, tapecastLatest } from "./own-peers.ts";
 import type { PeerWorld } from "./peer.ts";
-import { findPinning } from "./processes.ts";
+import { findPinning, leaveServerCore } from "./processes.ts";
 import { startRedis } from "./redis.ts";
 import { judge, type ScenarioResult } from "./results.ts";
 import { runSeconds, type Scenario } from "./scenario.ts";
@@ -76,6 +76,7 @@ export class Comparison {
       const tools = await buildTools((line) => progress.note(line));
       await this.#findPeers(tools, progress);
       const redis = await startRedis(pinning?.clients ?? null);
+      if (pinning !== null) leaveServerCore(pinning);
       try {
         const world: PeerWorld = { tools, pinning, redisPort: redis.port, redisPid: redis.pid };
         const facts = machineFacts({

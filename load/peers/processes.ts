@@ -34,6 +34,11 @@ export function findPinning(): Pinning | null {
   return { server: String(last), clients: last === 1 ? "0" : `0-${last - 1}`, all: `0-${last}` };
 }
 
+/** This process too leaves the server its core, with all of its threads and what it starts from now on. */
+export function leaveServerCore({ clients }: Pinning): void {
+  spawnSync("taskset", ["--all-tasks", "--cpu-list", "--pid", clients, String(process.pid)]);
+}
+
 /** A running program. */
 export class Program {
   readonly #child: ChildProcess;
