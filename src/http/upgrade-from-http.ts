@@ -5,13 +5,13 @@
  */
 
 import type { IncomingMessage, Server as HttpServer } from "node:http";
-import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 
-import { asksForWebSocket } from "../handshake/evaluate-handshake.ts";
+import { asksForWebSocket, evaluateHandshake, isRefusal } from "../handshake/evaluate-handshake.ts";
 import { listElements } from "../handshake/field-values.ts";
-import type { RefusalReason } from "../handshake/refusal.ts";
+import { refusalResponse, type RefusalReason } from "../handshake/refusal.ts";
 import type { RequestHead } from "../handshake/request-head.ts";
+import { commonFieldLines } from "./common-fields.ts";
 
 /** Where the upgrades go; the front door. */
 export interface UpgradeReceiver {
@@ -34,9 +34,24 @@ interface ServedSocket {
 const answersMs = 10_000;
 const lingerMs = 1000;
 
+/**
+ * Node 26 has a body of an upgrade read as that of a request, and it may still be on its way when the upgrade is told. So
+ * what is none for us must stay a request there (`shouldUpgradeCallback`). Only if it has a body: Node forgets a second
+ * request that was read with it.
+ */
+const bodiesApartSince = 25;
+const majorVersion = Number.parseInt(process.versions.node, 10);
+
 /** Takes the upgrades of `httpServer`, which must have no other `upgrade` listener. */
 export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceiver): void {
-  const servedSockets = new WeakMap<Duplex, ServedSocket>();
+  if (majorVersion >= bodiesApartSince) {
+    Reflect.set(
+      httpServer,
+      "shouldUpgradeCallback",
+      ({ headers }: IncomingMessage) => asksForWebSocket(headers.upgrade ?? "") || !mayHaveBody(headers),
+    );
+  }
+  const servedSockets = new WeakMap<Socket, ServedSocket>();
   httpServer.on("request", (request, response) => {
     const { socket } = request;
     const served = servedSockets.get(socket) ?? { unanswered: 0, onAnswered: null };
@@ -47,13 +62,10 @@ export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceive
       if (served.unanswered === 0) served.onAnswered?.();
     });
   });
-  httpServer.on("upgrade", (request, socket, rest) => {
+  httpServer.on("upgrade", (request, stream, rest) => {
+    const { socket } = request;
+    // Node took its own listeners off.
     socket.on("error", ignore);
-    // Node took its own listeners off; only sockets of our own listeners come here.
-    if (!(socket instanceof Socket)) {
-      socket.destroy();
-      return;
-    }
     const served = servedSockets.get(socket);
     if (served !== undefined && served.unanswered > 0) {
       // Pipelined behind requests without waiting for their answers: a 101 now would stand before them. The answers go
@@ -64,12 +76,37 @@ export function receiveUpgrades(httpServer: HttpServer, receiver: UpgradeReceive
     }
     // Whatever node timed, it times no more.
     socket.setTimeout(0);
-    if (asksForWebSocket(request.headers.upgrade ?? "")) {
-      const { method = "", url: target = "", httpVersion, rawHeaders } = request;
-      receiver.onUpgrade(socket, { method, target, httpVersion, rawHeaders }, rest);
-    } else receiver.onHttp(socket, withoutUpgrade(request, rest));
+    if (stream !== socket) {
+      refuseUnfinished(request, receiver);
+      return;
+    }
+    if (asksForWebSocket(request.headers.upgrade ?? "")) receiver.onUpgrade(socket, headOf(request), rest);
+    else receiver.onHttp(socket, withoutUpgrade(request, rest));
     socket.off("error", ignore);
   });
+}
+
+function mayHaveBody(headers: IncomingMessage["headers"]): boolean {
+  return headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
+}
+
+function headOf({ method = "", url: target = "", httpVersion, rawHeaders }: IncomingMessage): RequestHead {
+  return { method, target, httpVersion, rawHeaders };
+}
+
+/** Since Node 26: a handshake whose body is still on its way, while another stream stands for the socket. */
+function refuseUnfinished(request: IncomingMessage, receiver: UpgradeReceiver): void {
+  const { socket } = request;
+  const outcome = evaluateHandshake(headOf(request));
+  if (!isRefusal(outcome)) {
+    // No handshake with a body is a good one.
+    socket.destroy();
+    return;
+  }
+  receiver.onRefused(socket, outcome.reason);
+  const end = endAfterAnswers(socket);
+  socket.write(refusalResponse(outcome, commonFieldLines()));
+  end();
 }
 
 /**

@@ -223,6 +223,20 @@ describe("everything else goes to node:http with its bytes", () => {
     await eventually(() => open.connections.counters.open === 0);
   });
 
+  it("refuses a handshake whose body is still on its way (HS1)", async () => {
+    open = await openDoor();
+    const peer = await RawPeer.connect(open.where);
+    peer.send(handshake("/ws", { "Content-Length": "6" }) + "abc");
+    await peer.until(() => peer.text.includes("}"));
+    peer.send("def");
+    await peer.until(() => peer.isEnded);
+    expect(peer.text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(peer.text).toContain("a WebSocket handshake has no body");
+    expect(peer.text.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
+    expect(open.refused("unexpected_body")).toBe(1);
+    await eventually(() => open.door.counters.waiting === 0 && open.door.counters.httpOpen === 0);
+  });
+
   it("never answers an upgrade before the request in front of it, nor what stands behind it (HS20)", async () => {
     const late: (() => void)[] = [];
     open = await openDoor({
@@ -316,8 +330,9 @@ describe("refusals", () => {
       reason: "bad_version",
     },
     {
-      name: "2,500 headers (HS8)",
-      request: handshake().replace("\r\n\r\n", `\r\n${"a:\r\n".repeat(2500)}\r\n`),
+      // Of 2,500, node:http of Node 22 and newer says by itself that they are too many (test/abuse, HS8).
+      name: "300 headers (HS8)",
+      request: handshake().replace("\r\n\r\n", `\r\n${"a:\r\n".repeat(300)}\r\n`),
       status: 431,
       reason: "too_many_headers",
     },
