@@ -10,6 +10,7 @@ import { initialLanguage } from "./language.ts";
 import { recall, remember } from "./local-memory.ts";
 import { PageShell } from "./page-shell.ts";
 import { plainText } from "./plain-text.ts";
+import { SendNotice } from "./send-notice.ts";
 import { shellTexts } from "./shell-texts.ts";
 import { joined, Texts } from "./texts.ts";
 
@@ -21,7 +22,7 @@ const texts = new Texts(joined(shellTexts, chatTexts), initialLanguage());
 const shell = new PageShell(texts, () => client.reconnect());
 const nameInput = byId("name", HTMLInputElement);
 const textInput = byId("message", HTMLInputElement);
-const notice = byId("send-notice", HTMLElement);
+const notice = new SendNotice(byId("send-notice", HTMLElement), texts);
 const empty = byId("chat-empty", HTMLElement);
 const view = new ChatView(
   byId("chat-scroller", HTMLElement),
@@ -32,7 +33,10 @@ const view = new ChatView(
 let epoch: string | null = null;
 
 const client = new TapecastClient(endpoint(location, "/ws"), {
-  onStatus: (status) => shell.showStatus(status),
+  onStatus: (status) => {
+    shell.showStatus(status);
+    notice.follow(status);
+  },
 });
 
 client.subscribe([topic], {
@@ -52,7 +56,7 @@ client.subscribe([topic], {
     show(seq, data, true);
   },
   onLost: ({ count, reason }) => view.notice("lost", count, reason),
-  onError: (_topic, error) => texts.put(notice, "refused", error.message),
+  onError: (_topic, error) => notice.show(error),
 });
 
 /** What was said before: the room's log has each message once, whatever comes live in the meantime. */
@@ -61,12 +65,13 @@ async function readHistory(isFirst: boolean): Promise<void> {
     const history = await client.history(topic, { limit: historyLimit });
     epoch = history.epoch;
     for (const { seq, data } of history.messages) show(seq, data, false);
-    if (isFirst) view.notice("joined", history.messages.length);
+    if (isFirst && history.messages.length > 0) view.notice("joined", history.messages.length);
+    else if (isFirst) view.notice("joinedFirst");
     showEmpty();
   } catch (error) {
     // A lost connection: the next snapshot tells what was missed.
     if (!(error instanceof ClientError)) throw error;
-    if (error.code !== "disconnected") texts.put(notice, "refused", error.message);
+    if (error.code !== "disconnected") notice.show(error);
   }
 }
 
@@ -97,15 +102,11 @@ async function send(): Promise<void> {
   textInput.value = "";
   try {
     const { seq } = await client.publish(topic, { name, text, at: Date.now() });
-    delete notice.dataset["text"];
-    notice.textContent = "";
+    notice.clear();
     if (seq !== null) view.own(seq);
   } catch (error) {
     if (textInput.value === "") textInput.value = text;
-    if (!(error instanceof ClientError)) throw error;
-    if (error.code === "rate_limited") texts.put(notice, "tooFast");
-    else if (error.code === "disconnected") texts.put(notice, "offline");
-    else texts.put(notice, "refused", error.message);
+    notice.show(error);
   }
 }
 

@@ -1,5 +1,4 @@
 /** The danmaku page: the stage, the list of the latest comments, the form. */
-import { ClientError } from "../client/client-error.ts";
 import { TapecastClient } from "../client/tapecast-client.ts";
 import { danmakuLengthMax, readDanmaku } from "./danmaku-message.ts";
 import { DanmakuStage } from "./danmaku-stage.ts";
@@ -10,6 +9,7 @@ import { endpoint } from "./endpoint.ts";
 import { initialLanguage } from "./language.ts";
 import { PageShell } from "./page-shell.ts";
 import { codePointCount, plainText } from "./plain-text.ts";
+import { SendNotice } from "./send-notice.ts";
 import { shellTexts } from "./shell-texts.ts";
 import { joined, Texts } from "./texts.ts";
 
@@ -22,7 +22,7 @@ const texts = new Texts(joined(shellTexts, danmakuTexts), initialLanguage());
 const shell = new PageShell(texts, () => client.reconnect());
 const recent = byId("recent", HTMLOListElement);
 const input = byId("comment", HTMLInputElement);
-const notice = byId("send-notice", HTMLElement);
+const notice = new SendNotice(byId("send-notice", HTMLElement), texts);
 const stage = new DanmakuStage(byId("stage", HTMLCanvasElement), {
   onCounts: (shown, crowded) => {
     byId("count-shown", HTMLElement).textContent = String(shown);
@@ -36,7 +36,10 @@ let sampledCount = 0;
 
 const client = new TapecastClient(endpoint(location, "/ws"), {
   batch: true,
-  onStatus: (status) => shell.showStatus(status),
+  onStatus: (status) => {
+    shell.showStatus(status);
+    notice.follow(status);
+  },
 });
 
 client.subscribe([topic], {
@@ -99,22 +102,14 @@ async function send(): Promise<void> {
       color: choice.get("color"),
       mode: choice.get("mode"),
     });
-    clearNotice();
+    notice.clear();
     if (seq === null) return;
     ownSeqs.add(seq);
     claim(seq);
   } catch (error) {
     if (input.value === "") input.value = text;
-    if (!(error instanceof ClientError)) throw error;
-    if (error.code === "rate_limited") texts.put(notice, "tooFast");
-    else if (error.code === "disconnected") texts.put(notice, "offline");
-    else texts.put(notice, "refused", error.message);
+    notice.show(error);
   }
-}
-
-function clearNotice(): void {
-  delete notice.dataset["text"];
-  notice.textContent = "";
 }
 
 function showRemaining(): void {

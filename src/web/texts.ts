@@ -60,6 +60,13 @@ export class Texts<Key extends string> {
     element.textContent = this.text(key, ...values);
   }
 
+  /** Empties what `put` filled. */
+  clear(element: HTMLElement): void {
+    delete element.dataset["text"];
+    delete element.dataset["values"];
+    element.textContent = "";
+  }
+
   /** Binds the accessible name of `element`. */
   label(element: HTMLElement, key: Key): void {
     element.dataset["label"] = key;

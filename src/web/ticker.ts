@@ -91,12 +91,8 @@ function rememberAdded(): void {
 }
 
 function show(key: TickerKey | null, ...values: readonly string[]): void {
-  if (key === null) {
-    delete notice.dataset["text"];
-    notice.textContent = "";
-  } else {
-    texts.put(notice, key, ...values);
-  }
+  if (key === null) texts.clear(notice);
+  else texts.put(notice, key, ...values);
 }
 
 function whenAsked(event: SubmitEvent): void {
@@ -118,13 +114,17 @@ function showExamples(): void {
   const examples: readonly (readonly [id: string, code: string])[] = [
     [
       "example-http",
-      `curl ${location.origin}/api/publish -H 'content-type: application/json' -d '{"topic":"quote.TEST","data":{"price":1.10}}'`,
+      [
+        `curl ${location.origin}/api/publish \\`,
+        `-H 'content-type: application/json' \\`,
+        `-d '{"topic":"quote.TEST","data":{"price":1.10}}'`,
+      ].join("\n"),
     ],
     ["example-cli", `npx tapecast publish quote.TEST '{"price":1.10}'`],
     ["example-redis", `redis-cli PUBLISH tape:quote.TEST '{"price":1.10}'`],
     [
       "example-read",
-      `new WebSocket("${endpoint(location, "/raw/quote.AAPL")}").onmessage = (event) => console.log(event.data)`,
+      `new WebSocket("${endpoint(location, "/raw/quote.AAPL")}")\n.onmessage = ({ data }) => console.log(data)`,
     ],
   ];
   for (const [id, code] of examples) byId(id, HTMLElement).replaceChildren(make("code", "", code));

@@ -160,6 +160,23 @@ describe("the board of the demonstration", () => {
     expect(await row(page, "nope.TEST").count()).toBe(0);
     await page.context().close();
   });
+
+  it("long names of topics stay within the board, and the board within its part of the page", async () => {
+    const page = await openPage(browser, `${server.http}/`);
+    await until("the prices", () => hasPrices(page));
+    await page.locator("#add-topic").fill(`quote.${"很长的名字".repeat(8)}`);
+    await page.locator("#add-form button").click();
+    await until("the row", async () => (await page.locator("#board-rows tr").count()) === symbols.length + 1);
+    const boardWidth = async (): Promise<number> =>
+      page.locator(".board").evaluate((board) => board.scrollWidth);
+    const frameWidth = async (): Promise<number> =>
+      page.locator(".board-frame").evaluate((frame) => frame.clientWidth);
+    expect(await boardWidth()).toBeLessThanOrEqual(await frameWidth());
+    const frame = await page.locator(".board-frame").boundingBox();
+    const notes = await page.locator(".margin-notes").boundingBox();
+    expect((frame?.x ?? 0) + (frame?.width ?? 0)).toBeLessThan(notes?.x ?? 0);
+    await page.context().close();
+  });
 });
 
 describe("the board in front of Redis", () => {

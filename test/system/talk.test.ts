@@ -6,6 +6,7 @@ import { publishLines } from "../e2e/http.ts";
 import { root } from "../e2e/run.ts";
 import { Server } from "../e2e/server.ts";
 import { until } from "../e2e/until.ts";
+import { TcpProxy } from "../fault/tcp-proxy.ts";
 import { complaints, launchChromium, linkState, openPage, screenshot } from "./chromium.ts";
 
 let browser: Browser;
@@ -98,6 +99,28 @@ describe("the chat room", () => {
     await screenshot(away, "chat-recovered");
     await away.context().close();
     await here.context().close();
+  });
+
+  it.each([
+    ["chat", "#message"],
+    ["danmaku", "#comment"],
+  ])("%s says that nothing was sent only as long as there is no connection", async (name, field) => {
+    const proxy = await TcpProxy.start(server.port);
+    const page = await openPage(browser, `http://127.0.0.1:${proxy.port}/demo/${name}`);
+    const notice = page.locator("#send-notice");
+    await until("the connection", async () => (await linkState(page)) === "open");
+    proxy.heal();
+    proxy.swallow();
+    await until("the loss to show", async () => (await linkState(page)) !== "open");
+    await page.locator(field).fill("into the void");
+    await page.locator(field).press("Enter");
+    await until("the notice", async () => (await notice.textContent()) === "No connection: not sent.");
+    expect(await page.locator(field).inputValue(), "what was written is kept").toBe("into the void");
+    proxy.heal();
+    await until("the connection again", async () => (await linkState(page)) === "open", 30_000);
+    await until("no notice", async () => (await notice.textContent()) === "");
+    await page.context().close();
+    await proxy.stop();
   });
 });
 
