@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 
+import { networkProblem } from "../base/system-problem.ts";
 import { CliError, exitCode } from "./exit-code.ts";
 import { HttpPoster } from "./http-post.ts";
 import type { Message, Outcome, Publisher } from "./publisher.ts";
@@ -79,17 +80,6 @@ export class HttpPublisher implements Publisher {
     }
     throw new CliError(exitCode.unavailable, problem);
   }
-}
-
-/** Why a connection failed, for people: the reason underneath of what node:net throws. */
-export function networkProblem(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error instanceof AggregateError && error.errors.length > 0) return networkProblem(error.errors[0]);
-  const code = "code" in error ? String(error.code) : "";
-  if (code === "ECONNREFUSED") return "connection refused";
-  if (code === "ENOTFOUND") return "no such host";
-  if (code === "ECONNRESET") return "connection reset";
-  return error.message === "" ? code : error.message;
 }
 
 function publishAddress(url: string): URL {

@@ -5,10 +5,10 @@ import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { SignJWT } from "jose";
 
+import { readProblem } from "../base/system-problem.ts";
 import { patternProblem } from "../base/topic.ts";
 import { loadConfig } from "../config/load.ts";
 import type { JwtConfig } from "../config/schema.ts";
-import { readProblem } from "../config/yaml-source.ts";
 import { addExamples, appended } from "./command-options.ts";
 import { CliError, exitCode } from "./exit-code.ts";
 

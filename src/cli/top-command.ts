@@ -4,6 +4,7 @@ import { styleText } from "node:util";
 import { type Command } from "commander";
 
 import { connectionSorts, topicSorts } from "../base/insight.ts";
+import { networkProblem } from "../base/system-problem.ts";
 import { addExamples, positiveNumber } from "./command-options.ts";
 import { CliError, exitCode } from "./exit-code.ts";
 import { httpGet } from "./http-get.ts";
@@ -147,8 +148,7 @@ class Top {
   async #get(path: string): Promise<string> {
     const url = new URL(path, this.#url);
     const { status, body } = await httpGet(url, answerTimeoutMs).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message || error.name : String(error);
-      throw new CliError(exitCode.unavailable, `cannot read ${url.origin}: ${reason}`);
+      throw new CliError(exitCode.unavailable, `cannot reach ${url.origin}: ${networkProblem(error)}`);
     });
     if (status === 200) return body;
     throw new CliError(

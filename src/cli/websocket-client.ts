@@ -6,6 +6,7 @@ import { randomFillSync } from "node:crypto";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 
+import { networkProblem } from "../base/system-problem.ts";
 import { closeCode } from "../codec/close-code.ts";
 import { encodeMaskedFrame } from "../codec/frame-encoder.ts";
 import { MessageReader } from "../codec/message-reader.ts";
@@ -146,7 +147,7 @@ export class WebSocketClient {
     socket.once(connected, () => socket.write(this.#request));
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
     socket.on("error", (error) => {
-      this.#finish({ code: closeCode.abnormal, reason: "", problem: socketProblem(error), status: null });
+      this.#finish({ code: closeCode.abnormal, reason: "", problem: networkProblem(error), status: null });
     });
     // The close handshake is over, or the server went away: either way nothing more is to be said.
     socket.on("end", () => socket.end());
@@ -282,14 +283,4 @@ function closePayload(code: number, reason: string): Uint8Array {
   payload.writeUInt16BE(code);
   payload.set(text, 2);
   return payload;
-}
-
-function socketProblem(error: Error): string {
-  const code = "code" in error ? String(error.code) : "";
-  if (code === "ECONNREFUSED") return "connection refused";
-  if (code === "ENOTFOUND") return "no such host";
-  if (code === "ECONNRESET") return "the connection was cut";
-  if (error instanceof AggregateError && error.errors[0] instanceof Error)
-    return socketProblem(error.errors[0]);
-  return error.message === "" ? code : error.message;
 }

@@ -2,11 +2,11 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 
+import { readProblem } from "../base/system-problem.ts";
 import { subjectIndexOf } from "../base/topic.ts";
 import type { KeyPath } from "./key-path.ts";
 import type { RuleProblem } from "./rules.ts";
 import type { Config, JwtConfig } from "./schema.ts";
-import { readProblem } from "./yaml-source.ts";
 
 /** RFC 7518 §3.2: "A key of the same size as the hash output (…) or larger MUST be used": 256 bits for HS256. */
 const secretBytesMin = 32;

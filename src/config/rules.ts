@@ -5,10 +5,10 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 
+import { readProblem } from "../base/system-problem.ts";
 import { jwtProblems, tokenRuleProblems } from "./jwt-rules.ts";
 import type { KeyPath } from "./key-path.ts";
 import type { Config } from "./schema.ts";
-import { readProblem } from "./yaml-source.ts";
 
 /** What a rule found wrong. */
 export interface RuleProblem {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { LineCounter, isNode, parseDocument } from "yaml";
 
 import type { ConfigProblem } from "../base/errors.ts";
+import { readProblem } from "../base/system-problem.ts";
 import type { KeyPath } from "./key-path.ts";
 
 /** What a file says. With `problems` the value is empty. */
@@ -64,15 +65,6 @@ export function parseYaml(text: string, file: string): YamlSource {
       return `${file}:${lines.linePos(node.range[0]).line}`;
     },
   };
-}
-
-/** Why a file could not be read, for people. */
-export function readProblem(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ENOENT") return "no such file";
-  if (code === "EACCES") return "may not be read (permission denied)";
-  if (code === "EISDIR") return "is a directory, not a file";
-  return `cannot be read (${code === "" ? String(error) : code})`;
 }
 
 function refused(problems: readonly ConfigProblem[]): YamlSource {

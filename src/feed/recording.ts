@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+import { readProblem } from "../base/system-problem.ts";
 import { csvRecords } from "./csv-recording.ts";
 import { ndjsonRecords } from "./ndjson-recording.ts";
 import { RecordingError } from "./recording-error.ts";
@@ -44,9 +45,7 @@ export function readRecording(file: string): Recording {
     bytes = readFileSync(file);
   } catch (error) {
     if (error instanceof RecordingError) throw error;
-    throw new RecordingError(
-      `${file}: cannot be read (${error instanceof Error ? error.message : String(error)})`,
-    );
+    throw new RecordingError(`${file}: ${readProblem(error)}`);
   }
   return parseRecording(file, bytes);
 }

@@ -6,8 +6,10 @@
 import cluster from "node:cluster";
 import { lstat, unlink } from "node:fs/promises";
 import { connect, isIPv6, type ListenOptions, type Server } from "node:net";
+import { dirname } from "node:path";
 
 import { ConfigError } from "../base/errors.ts";
+import { listenProblem } from "../base/system-problem.ts";
 
 /** Where to listen. */
 export interface ListenOptionsOfDoor {
@@ -54,11 +56,15 @@ export async function listenUnix(server: Server, path: string): Promise<string> 
 
 /**
  * Removes the file of a unix socket on which nobody listens any more.
- * @throws ConfigError when somebody does, or when the file is no socket.
+ * @throws ConfigError when somebody does, when the file is no socket, or when there is no such folder.
  */
 export async function removeStaleSocket(path: string): Promise<void> {
   const stat = await lstat(path).catch(() => null);
-  if (stat === null) return;
+  if (stat === null) {
+    // The system's own word for it, by way of node:cluster, is EACCES.
+    if (await isMissing(dirname(path))) throw problem("listen.unixSocket", `${dirname(path)} does not exist`);
+    return;
+  }
   if (!stat.isSocket()) throw problem("listen.unixSocket", `${path} exists and is not a socket`);
   if (await isListening(path)) throw problem("listen.unixSocket", `another process listens on ${path}`);
   await unlink(path);
@@ -73,8 +79,7 @@ export function supportsReusePort(version: string): boolean {
 function open(server: Server, where: ListenOptions, key: string, what: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => {
-      const reason = error.code === "EADDRINUSE" ? "is already in use" : `cannot be opened (${error.code})`;
-      reject(problem(key, `${what} ${reason}`));
+      reject(problem(key, `${what} ${listenProblem(error, key)}`));
     };
     server.once("error", onError);
     server.listen(where, () => {
@@ -82,6 +87,10 @@ function open(server: Server, where: ListenOptions, key: string, what: string): 
       resolve();
     });
   });
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => null)) === null;
 }
 
 function isListening(path: string): Promise<boolean> {

@@ -52,7 +52,7 @@ export class AdminServer {
   /**
    * Listens.
    * @returns the address as people read it, `http://127.0.0.1:9464`.
-   * @throws the system's error (EADDRINUSE, EACCES, …).
+   * @throws the system's error (EADDRINUSE, EACCES, …); `listenProblem` says it in words.
    */
   async listen(host: string, port: number): Promise<string> {
     this.#isOfThisMachine = isLoopback(host) || host === "localhost";

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 
 import { systemClock } from "../base/clock.ts";
+import { listenProblem } from "../base/system-problem.ts";
 import { exitConfig, exitUnavailable } from "../base/worker-messages.ts";
 import { MemoryBrokerHost } from "../broker/memory-broker-host.ts";
 import { limitNumber, type Config } from "../config/schema.ts";
@@ -149,7 +150,7 @@ class Primary implements SupervisorListener {
     try {
       adminAddress = await this.#admin.listen(host, port);
     } catch (error) {
-      return fail(`admin: ${messageOf(error)}`, exitUnavailable);
+      return fail(`admin.port: ${host}:${port} ${listenProblem(error, "admin.port")}`, exitUnavailable);
     }
     try {
       this.#replay = await startDemoReplay(this.#config, this.#brokerHost, this.#log);

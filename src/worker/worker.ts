@@ -17,6 +17,7 @@ import { ConfigError } from "../base/errors.ts";
 import { KeyedBuckets } from "../base/keyed-buckets.ts";
 import type { ListenerKind } from "../base/worker-messages.ts";
 import { limitCounters } from "../base/limit-counters.ts";
+import { readProblem } from "../base/system-problem.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
 import { RateLimitedLog, type Log } from "../base/log.ts";
 import type { InsightAnswer, InsightQuestion } from "../base/insight.ts";
@@ -346,7 +347,6 @@ function readPem(path: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
-    throw new ConfigError([{ path, message: `${file} cannot be read (${code})` }]);
+    throw new ConfigError([{ path, message: `${file}: ${readProblem(error)}` }]);
   }
 }

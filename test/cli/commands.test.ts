@@ -58,7 +58,7 @@ describe("every command line", () => {
     ["an interval below 0", ["subscribe", "chat.a", "--interval", "-1"], 2, /0 or more/],
     ["a Redis of another kind", ["publish", "chat.a", "1", "--redis", "http://h"], 2, /must be redis:/],
     ["a speed of zero", ["replay", "x.csv", "--speed", "0"], 2, /above 0/],
-    ["a missing recording", ["replay", "/nonexistent.csv"], 1, /cannot be read/],
+    ["a missing recording", ["replay", "/nonexistent.csv"], 1, /no such file/],
     [
       "nobody to publish to",
       ["publish", "chat.a", "1", "--url", "http://127.0.0.1:1"],

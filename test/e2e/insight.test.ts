@@ -145,7 +145,7 @@ describe("tapecast top", () => {
       runCli(["top", "--url", "nonsense"]),
     ]);
     expect(nobody.code).toBe(69);
-    expect(nobody.stderr).toContain("cannot read http://127.0.0.1:1");
+    expect(nobody.stderr).toContain("cannot reach http://127.0.0.1:1: connection refused");
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toContain("is this the admin port");
     expect(nonsense.code).toBe(2);

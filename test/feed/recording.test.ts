@@ -140,7 +140,7 @@ describe("NDJSON", () => {
 describe("files", () => {
   it.each([
     ["of no known kind", "package.json", "the name must end with .csv, .ndjson or .jsonl"],
-    ["that do not exist", "/nonexistent.csv", "cannot be read"],
+    ["that do not exist", "/nonexistent.csv", "no such file"],
   ])("%s are refused", (_name, file, message) => {
     expect(() => readRecording(file)).toThrow(message);
   });

@@ -173,7 +173,8 @@ describe("a first start that fails is an answer, not a loop", () => {
       const primary = start({ [name]: { host: "127.0.0.1", port } });
       expect(await primary.exited).toEqual({ code: 69, signal: null });
       expect(primary.stderr.trim().split("\n")).toHaveLength(1);
-      expect(primary.stderr).toContain("EADDRINUSE");
+      // The worker here is a stand-in, with words of its own.
+      expect(primary.stderr).toMatch(/already in use|EADDRINUSE/u);
       other.close();
     },
   );
