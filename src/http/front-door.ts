@@ -12,53 +12,34 @@ import { createServer as createTlsServer } from "node:tls";
 
 import type { ListenerKind } from "../base/worker-messages.ts";
 import { limitCounters } from "../base/limit-counters.ts";
-import { deflateWindowBits } from "../codec/deflate.ts";
-import { ownCloseCode } from "../connection/close-reason.ts";
-import type { ConnectionOptions } from "../connection/connection-options.ts";
-import type { Connection } from "../connection/connection.ts";
 import type { Connections } from "../connection/connections.ts";
 import { HandleTransport, isHandlePathOpen } from "../connection/handle-transport.ts";
 import { takeClients } from "../connection/stream-wrap.ts";
 import { StreamTransport } from "../connection/stream-transport.ts";
 import type { Transport } from "../connection/transport.ts";
-import { acceptResponse } from "../handshake/accept-response.ts";
-import {
-  chooseSubprotocol,
-  evaluateHandshake,
-  isRefusal,
-  type Handshake,
-} from "../handshake/evaluate-handshake.ts";
-import { negotiateDeflate, type DeflateAgreement } from "../handshake/permessage-deflate.ts";
-import { isOriginAllowed, type AllowedOrigins } from "../handshake/origin.ts";
+import { evaluateHandshake, isRefusal, type Handshake } from "../handshake/evaluate-handshake.ts";
 import type { Refusal, RefusalReason } from "../handshake/refusal.ts";
 import type { RequestHead } from "../handshake/request-head.ts";
 import { Accepting, type AcceptPort } from "./accepting.ts";
+import { Admission, type AdmissionOptions } from "./admission.ts";
 import { FrontDoorCounters } from "./front-door-counters.ts";
 import { FrontDoorLimits, type FrontDoorLimitOptions } from "./front-door-limits.ts";
 import { Farewell, HeadReader, type HeadReceiver, type Waiting } from "./front-door-waiting.ts";
 import { LastSockets, lastSocketsMax } from "./last-sockets.ts";
 import { listenTcp, listenUnix, type ListenOptionsOfDoor } from "./listen.ts";
 import { acceptedSocket } from "./listening-handle.ts";
-import type { TrustedProxies } from "./trusted-proxies.ts";
 import { receiveUpgrades, type UpgradeReceiver } from "./upgrade-from-http.ts";
-import type { Endpoint, Router } from "./upgrade-request.ts";
+import type { Router } from "./upgrade-request.ts";
 
 /** Options of the door, named as in docs/CONFIGURATION.md. */
-export interface FrontDoorOptions extends ListenOptionsOfDoor, FrontDoorLimitOptions {
+export interface FrontDoorOptions extends ListenOptionsOfDoor, FrontDoorLimitOptions, AdmissionOptions {
   /** PEM, not paths. */
   readonly tls: { readonly cert: string | Buffer; readonly key: string | Buffer } | null;
-  readonly allowedOrigins: AllowedOrigins;
-  readonly trustedProxies: TrustedProxies;
   readonly headBytesMax: number;
   /** Infinity for none. */
   readonly headTimeoutMs: number;
 }
 
-const forbiddenOrigin: Refusal = {
-  status: 403,
-  reason: "origin",
-  message: "pages of this origin may not connect; auth.allowedOrigins says which may",
-};
 const draining: Refusal = {
   status: 503,
   reason: "draining",
@@ -73,9 +54,9 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
   readonly headTimeoutMs: number;
   readonly #options: FrontDoorOptions;
   readonly #connections: Connections;
-  readonly #router: Router;
   readonly #httpServer: HttpServer;
   readonly #limits: FrontDoorLimits;
+  readonly #admission: Admission;
   readonly #lastSockets: LastSockets;
   readonly #servers: Server[] = [];
   readonly #closed: Promise<unknown>[] = [];
@@ -106,9 +87,9 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     this.headBytesMax = options.headBytesMax;
     this.headTimeoutMs = options.headTimeoutMs;
     this.#connections = connections;
-    this.#router = router;
     this.#httpServer = httpServer;
     this.#limits = new FrontDoorLimits(options, connections.clock, connections.turns);
+    this.#admission = new Admission(options, connections, router, this.#limits, this.counters);
     this.#lastSockets = new LastSockets(this);
     this.#onHttpClose = () => {
       this.counters.httpOpen -= 1;
@@ -326,90 +307,10 @@ export class FrontDoor implements HeadReceiver, UpgradeReceiver {
     socket.destroy();
   }
 
-  /** A good handshake: everything that may still refuse it, the cheapest first, before anything is hashed. */
+  /** A good handshake. */
   #admit(transport: Transport, handshake: Handshake, rest: Buffer, isFresh: boolean): void {
-    const beganMs = this.#connections.clock.nowMs();
-    const address = this.#addressTold(transport, handshake);
-    const refusal = (isFresh ? this.#refusesFresh : this.#isDraining)
-      ? draining
-      : this.#limits.admit(this.#connections.counters.open, address);
-    if (refusal !== null) return this.refuse(transport, refusal);
-    const endpoint = this.#router(handshake.path, handshake.query);
-    if (isRefusal(endpoint)) return this.refuse(transport, endpoint);
-    if (endpoint.checkOrigin && !this.#isOriginAllowed(handshake, transport)) {
-      return this.refuse(transport, forbiddenOrigin);
-    }
-    const subprotocol = chooseSubprotocol(handshake.subprotocols, endpoint.subprotocols);
-    const connection = this.#upgrade(transport, endpoint, handshake, subprotocol, address);
-    if (connection === null) return;
-    this.#limits.shareWork(connection, address, beganMs);
-    const { path, query, headers } = handshake;
-    const request = { path, query, headers, encrypted: transport.isEncrypted, subprotocol };
-    connection.start(endpoint.accept(connection, request), rest);
+    const isLate = isFresh ? this.#refusesFresh : this.#isDraining;
+    const refusal = isLate ? draining : this.#admission.admit(transport, handshake, rest);
+    if (refusal !== null) this.refuse(transport, refusal);
   }
-
-  /**
-   * The client's address where somebody needs it now: a limit, or a connection whose proxy told it. Null: the kernel
-   * knows it as long as the socket is open, and asking costs as much as reading a head.
-   */
-  #addressTold(transport: Transport, { headers }: Handshake): string | null {
-    const { trustedProxies } = this.#options;
-    const forwardedFor = trustedProxies.trustsAny ? headers.get("x-forwarded-for") : undefined;
-    if (forwardedFor === undefined && !this.#limits.needsAddress) return null;
-    return trustedProxies.clientOf(transport.remoteAddress, forwardedFor);
-  }
-
-  #isOriginAllowed({ origin, host, headers }: Handshake, transport: Transport): boolean {
-    if (origin === null) return true;
-    return isOriginAllowed(origin, this.#options.allowedOrigins, host, this.#schemeOf(headers, transport));
-  }
-
-  /** The scheme of the browser's address, where it is known. */
-  #schemeOf(headers: ReadonlyMap<string, string>, transport: Transport): "http" | "https" | null {
-    const { trustedProxies } = this.#options;
-    const forwardedProto = trustedProxies.trustsAny ? headers.get("x-forwarded-proto") : undefined;
-    const told =
-      forwardedProto === undefined ? null : trustedProxies.schemeOf(transport.remoteAddress, forwardedProto);
-    return told ?? (transport.isEncrypted ? "https" : null);
-  }
-
-  /** Answers with 101. Null when the connection is closed right away. */
-  #upgrade(
-    transport: Transport,
-    endpoint: Endpoint,
-    { key, extensions }: Handshake,
-    subprotocol: string | null,
-    address: string | null,
-  ): Connection | null {
-    const isWelcome = this.#limits.enter(address);
-    const agreement = endpoint.compression === null ? null : negotiateDeflate(extensions);
-    const greeting = acceptResponse(key, subprotocol, extensionHeaders(agreement));
-    const options = optionsFor(endpoint, agreement);
-    const connection = this.#connections.adopt(transport, options, greeting);
-    connection.addressTold = address;
-    if (isWelcome) {
-      this.counters.upgraded += 1;
-      if (address !== null && this.#limits.countsAddresses) {
-        connection.onGone = () => this.#limits.leave(address);
-      }
-      return connection;
-    }
-    // A browser's script sees a close code, but not the status of a refused handshake.
-    this.counters.refuse("connections_per_address");
-    connection.close(ownCloseCode.connectionLimit, "connection_limit");
-    return null;
-  }
-}
-
-function extensionHeaders(agreement: DeflateAgreement | null): Record<string, string> {
-  return agreement === null ? {} : { "Sec-WebSocket-Extensions": agreement.answer };
-}
-
-function optionsFor(
-  { connection, compression }: Endpoint,
-  agreement: DeflateAgreement | null,
-): ConnectionOptions {
-  if (agreement === null || compression === null) return connection;
-  // RFC 7692 §7.1.2.1: a client that names a smaller window than ours is sent uncompressed frames, which is always legal.
-  return agreement.serverWindowBits < deflateWindowBits ? compression.inbound : compression.both;
 }
