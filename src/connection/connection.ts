@@ -1,7 +1,7 @@
 /**
- * One upgraded socket's life: frames in, bytes out, turns, deadlines, and the closing handshake of RFC 6455 §7.
- * What comes in goes through `Inbound`, what goes out through `Outbound`; here they meet, and here it is decided when
- * the connection ends, once. It knows no protocol above messages. It has one deadline at a time, in the wheel that all
+ * One upgraded socket's life: frames in, bytes out, turns and deadlines. What comes in goes through `Inbound`, what goes
+ * out through `Outbound`; here they meet, and here it is decided that the connection ends. How it does is
+ * `ConnectionEnd`'s. It knows no protocol above messages. It has one deadline at a time, in the wheel that all
  * connections share: no timer, closure or promise per connection until something is slow or closes.
  */
 
@@ -11,58 +11,41 @@ import { limitCounters } from "../base/limit-counters.ts";
 import { closeCode } from "../codec/close-code.ts";
 import { encodeCloseFrame, encodeFrame, encodeTextFrame } from "../codec/frame-encoder.ts";
 import { opcode } from "../codec/opcode.ts";
-import { closeReasonOf, ownCloseCode } from "./close-reason.ts";
+import { ownCloseCode, type CloseReason } from "./close-reason.ts";
+import { ConnectionEnd } from "./connection-end.ts";
 import type { ConnectionHandler, ConnectionOptions } from "./connection-options.ts";
 import { ConnectionTurns } from "./connection-turns.ts";
 import type { ConnectionsShared } from "./connections-shared.ts";
 import { Inbound, pausedByUser } from "./inbound.ts";
 import { Outbound } from "./outbound.ts";
-import { PeerWatch } from "./peer-watch.ts";
 import type { Transport, TransportOwner } from "./transport.ts";
 
-/** How long we wait for the peer's close frame after ours. */
-const closeTimeoutMs = 5000;
-/** How long a socket may take to end after both close frames, or after one that ends all reading. */
-const lingerMs = 2000;
 /** How long a reader that was too slow gets to read its close frame. */
 const slowLingerMs = 1000;
-
-const open = 0;
-/** We sent a close frame and read on until the peer's comes. */
-const closing = 1;
-/** Both directions are done; what still comes in is thrown away until the socket ends. */
-const lingering = 2;
-const closed = 3;
 
 const pingFrame = encodeFrame(opcode.ping, Buffer.alloc(0));
 
 /** One per upgraded socket, made by `Connections.adopt`. */
-export class Connection extends PeerWatch implements TransportOwner {
+export class Connection extends ConnectionEnd implements TransportOwner {
   /** 22 characters of base64url, 128 random bits. */
   readonly id: string;
   /** The client's address by the word of a trusted proxy, in canonical spelling; null: the peer is the client. */
   addressTold: string | null = null;
   /** What all connections of the client's address may work together; null for no limit. Set before `start`. */
   addressWork: AddressWork | null = null;
-  /** Called once when the socket is gone. */
-  onGone: (() => void) | null = null;
   readonly shared: ConnectionsShared;
   readonly options: ConnectionOptions;
-  readonly #transport: Transport;
   readonly #in: Inbound;
   readonly #out: Outbound;
   #handler: ConnectionHandler | null = null;
-  #state = open;
-  #isReported = false;
   #turns: ConnectionTurns | null = null;
 
   /** @param transport upgraded: everything from here on is frames, in both directions. */
   constructor(id: string, transport: Transport, options: ConnectionOptions, shared: ConnectionsShared) {
-    super(Math.trunc(shared.clock.nowMs()));
+    super(transport, Math.trunc(shared.clock.nowMs()));
     this.id = id;
     this.shared = shared;
     this.options = options;
-    this.#transport = transport;
     this.#in = new Inbound(this, transport);
     this.#out = new Outbound(this, transport);
     transport.owner = this;
@@ -88,22 +71,13 @@ export class Connection extends PeerWatch implements TransportOwner {
    */
   get remoteAddress(): string {
     if (this.addressTold !== null) return this.addressTold;
-    const { remoteAddress } = this.#transport;
+    const { remoteAddress } = this.transport;
     return canonicalAddress(remoteAddress) ?? remoteAddress;
-  }
-
-  get isOpen(): boolean {
-    return this.#state === open;
-  }
-
-  /** Nothing more goes in or out. */
-  get isDone(): boolean {
-    return this.#state >= lingering;
   }
 
   /** Nothing pending, and open. After false while open, `onDrained` follows. */
   get isWritable(): boolean {
-    return this.#state === open && !this.#out.isPending && !this.#out.isSending;
+    return this.isOpen && !this.#out.isPending && !this.#out.isSending;
   }
 
   /** Bytes written that the kernel has not taken. */
@@ -126,11 +100,11 @@ export class Connection extends PeerWatch implements TransportOwner {
 
   /** Bytes of the socket's whole life, as the system counts them. */
   get sentBytes(): number {
-    return this.#transport.sentBytes;
+    return this.transport.sentBytes;
   }
 
   get receivedBytes(): number {
-    return this.#transport.receivedBytes;
+    return this.transport.receivedBytes;
   }
 
   /** Inside `onText` and `onBinary`: the wire bytes of the message's frames, if `recordFrames`. Borrowed. */
@@ -147,17 +121,17 @@ export class Connection extends PeerWatch implements TransportOwner {
    * Cost: one write to the socket, no callback, no allocation of ours while the peer keeps up.
    */
   write(bytes: Uint8Array): boolean {
-    return this.#state === open && this.#out.write(bytes);
+    return this.isOpen && this.#out.write(bytes);
   }
 
   /** Encodes and writes a text message. True may also mean: goes out with the other answers of this turn. See `write`. */
   sendText(text: string): boolean {
-    return this.#state === open && this.#out.give(encodeTextFrame(text));
+    return this.isOpen && this.#out.give(encodeTextFrame(text));
   }
 
   /** Encodes and sends a message. @param payload kept if it is larger than 64 KiB. See `sendText`. */
   send(isText: boolean, payload: Uint8Array): boolean {
-    return this.#state === open && this.#out.giveMessage(isText ? opcode.text : opcode.binary, payload);
+    return this.isOpen && this.#out.giveMessage(isText ? opcode.text : opcode.binary, payload);
   }
 
   /** Whether the peer takes frames that `deflateFrame` made. */
@@ -171,14 +145,14 @@ export class Connection extends PeerWatch implements TransportOwner {
    */
   sendCompressed(isText: boolean, payload: Uint8Array): boolean {
     if (!this.maySendCompressed) return this.send(isText, payload);
-    return this.#state === open && this.#out.giveCompressed(isText ? opcode.text : opcode.binary, payload);
+    return this.isOpen && this.#out.giveCompressed(isText ? opcode.text : opcode.binary, payload);
   }
 
   // ---- in ----
 
   /** Stops reading, so that the peer feels our pace. No message comes any more until `resumeReading`. */
   pauseReading(): void {
-    if (this.#state === open) this.#in.pause(pausedByUser);
+    if (this.isOpen) this.#in.pause(pausedByUser);
   }
 
   /** Reads on. */
@@ -193,12 +167,12 @@ export class Connection extends PeerWatch implements TransportOwner {
     if (this.#in.isPaused) return;
     this.readFrom(Math.trunc(this.shared.clock.nowMs()));
     this.#in.readOn();
-    if (this.#state === open) this.watch();
+    if (this.isOpen) this.watch();
   }
 
   /** For the transport. */
   onSocketData(chunk: Uint8Array): void {
-    if (this.#state >= lingering) return;
+    if (this.isDone) return;
     const { clock, counters } = this.shared;
     const nowMs = Math.trunc(clock.nowMs());
     counters.reads += 1;
@@ -231,7 +205,7 @@ export class Connection extends PeerWatch implements TransportOwner {
    * the calls. Reading stops until it is done. Never, once the connection is closing.
    */
   inTurn(run: () => void): void {
-    if (this.#state === open) this.turns.run(run);
+    if (this.isOpen) this.turns.run(run);
   }
 
   /** Others work for this connection for about so long: it counts as its own work. */
@@ -252,12 +226,12 @@ export class Connection extends PeerWatch implements TransportOwner {
 
   /** For `Inbound`: what came may be handed on; before it the session's tasks are done, and large messages sent. */
   get mayDeliver(): boolean {
-    return this.#state < lingering && this.#turns?.hasTasks !== true && !this.#out.isSending;
+    return !this.isDone && this.#turns?.hasTasks !== true && !this.#out.isSending;
   }
 
   /** For the transport. */
   onSocketTaken(): void {
-    if (this.#state !== open || !this.#out.taken()) return;
+    if (!this.isOpen || !this.#out.taken()) return;
     // More goes out when it is our turn, and only then is there room for others.
     if (this.#turns?.hasWaiting === true) this.#turns.wait();
     if (!this.#out.isSending) this.onRoom();
@@ -283,7 +257,7 @@ export class Connection extends PeerWatch implements TransportOwner {
   watchMessage(nowMs: number): void {
     const { arriving } = this.shared;
     const { arrivingBytes } = this;
-    if (arrivingBytes === 0 || this.#state >= lingering) arriving.forget(this);
+    if (arrivingBytes === 0 || this.isDone) arriving.forget(this);
     else arriving.count(this, arrivingBytes);
     if (!this.#in.isMidMessage) this.messageHasCome();
     else if (this.messageIsArriving(nowMs) && this.options.messageTimeoutMs !== null && this.isOpen)
@@ -292,9 +266,8 @@ export class Connection extends PeerWatch implements TransportOwner {
 
   /** For the wheel: looks at everything that depends on time. */
   override onDeadline(nowMs: number): void {
-    if (this.#state !== open) {
-      this.#state = lingering;
-      this.#transport.destroy();
+    if (!this.isOpen) {
+      this.endNow();
       return;
     }
     if (this.#out.isStale(nowMs)) {
@@ -310,7 +283,7 @@ export class Connection extends PeerWatch implements TransportOwner {
       case "heartbeat":
         // A peer that says nothing will not answer a close frame either.
         this.fail(ownCloseCode.heartbeatTimeout, "heartbeat_timeout");
-        this.#transport.destroy();
+        this.endNow();
         return;
       case "ping":
         this.shared.counters.pingsOut += 1;
@@ -324,33 +297,9 @@ export class Connection extends PeerWatch implements TransportOwner {
 
   // ---- the end ----
 
-  /**
-   * Begins the closing handshake (RFC 6455 §7.1.2). The first reason wins: later calls do nothing.
-   * @param reason a constant of ours, at most 123 bytes of UTF-8.
-   */
-  close(code: number, reason: string): void {
-    if (this.#state !== open) return;
-    this.#report(code, true);
-    this.#state = closing;
-    this.#giveLast(code, reason);
-    this.shared.wheel.schedule(this, closeTimeoutMs);
-  }
-
-  /** Ends the socket without a word. */
-  terminate(): void {
-    if (this.#state === closed) return;
-    this.#report(closeCode.abnormal, true);
-    this.#state = lingering;
-    this.#transport.destroy();
-  }
-
-  /** For `pending`: ends at once, with all that is pending. The peer, who reads nothing, sees a reset. */
-  shed(): void {
-    if (this.#state === closed) return;
-    this.#report(ownCloseCode.slowConsumer, true);
-    this.#dropWaiting();
-    this.#state = lingering;
-    this.#transport.destroy();
+  override fail(code: number, reason: string, waitMs?: number): void {
+    if (!this.isDone) this.shared.arriving.forget(this);
+    super.fail(code, reason, waitMs);
   }
 
   /** For `arriving`: ends with 4004, and frees what came of the message. */
@@ -363,79 +312,31 @@ export class Connection extends PeerWatch implements TransportOwner {
     this.fail(ownCloseCode.slowConsumer, "slow_consumer", slowLingerMs);
   }
 
-  /**
-   * For `Inbound`. RFC 6455 §5.5.1: "If an endpoint receives a Close frame and did not previously send a Close frame, the
-   * endpoint MUST send a Close frame in response", and typically "echoes the status code it received".
-   */
-  onPeerClose(code: number, reason: Uint8Array): void {
-    if (this.#state === open) {
-      this.#report(code, false);
-      this.#giveLast(code, this.options.echoesCloseReason ? Buffer.from(reason).toString("utf8") : "");
-    }
-    this.#end(lingerMs);
-  }
-
-  /** RFC 6455 §7.1.7 _Fail the WebSocket Connection_: a close frame if none was sent, no more reading, the end. */
-  fail(code: number, reason: string, waitMs = lingerMs): void {
-    if (this.#state >= lingering) return;
-    this.shared.arriving.forget(this);
-    if (this.#state === open) {
-      this.#report(code, true);
-      this.#giveLast(code, reason);
-    }
-    this.#end(waitMs);
-  }
-
-  /** Writes the close frame. If the peer reads nothing it stays pending, and the deadline ends the socket. */
-  #giveLast(code: number, reason: string): void {
+  /** If the peer reads nothing it stays pending, and the deadline ends the socket. */
+  protected override giveLast(code: number, reason: string): void {
     this.#out.giveLast(encodeCloseFrame(code, reason));
     // The peer's close frame lies behind what we did not read.
     this.resumeReading();
   }
 
-  /** RFC 6455 §5.5.1: "The server MUST close the underlying TCP connection immediately"; it sends FIN first, and TIME_WAIT is its. */
-  #end(waitMs: number): void {
-    this.#state = lingering;
-    this.#dropWaiting();
+  protected override readToTheEnd(): void {
     this.#in.readToTheEnd();
-    this.#transport.end();
-    this.shared.wheel.schedule(this, waitMs);
   }
 
-  #dropWaiting(): void {
+  protected override dropWaiting(): void {
     this.#in.drop();
     this.#out.drop();
     this.#turns?.drop();
   }
 
-  /** For the transport. RFC 6455 §7.1.5: without a close frame "_The WebSocket Connection Close Code_ is considered to be 1006". */
-  onSocketEnd(): void {
-    if (this.#state >= lingering) return;
-    this.#report(closeCode.abnormal, false);
-    this.#state = lingering;
-    this.#transport.destroy();
-  }
-
-  /** For the transport. */
-  onSocketClose(): void {
-    this.#report(closeCode.abnormal, false);
-    this.#state = closed;
-    this.#dropWaiting();
+  protected override leave(): void {
     this.shared.wheel.cancel(this);
     this.shared.pending.forget(this);
     this.shared.arriving.forget(this);
     this.shared.forget(this);
-    this.onGone?.();
-    this.onGone = null;
   }
 
-  /** Tells the handler once, when whatever is running now has returned: the hub may be in the middle of a flush. */
-  #report(code: number, isOurs: boolean): void {
-    if (this.#isReported) return;
-    this.#isReported = true;
-    const reason = closeReasonOf(code, isOurs);
-    const { counters } = this.shared;
-    counters.closed.set(reason, (counters.closed.get(reason) ?? 0) + 1);
-    queueMicrotask(() => this.#handler?.onClosed(code, reason));
+  protected override tellClosed(code: number, reason: CloseReason): void {
+    this.#handler?.onClosed(code, reason);
   }
 }
