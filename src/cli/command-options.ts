@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { CliError, exitCode } from "./exit-code.ts";
 import { HttpPublisher } from "./http-publisher.ts";
+import { noteLine } from "./progress.ts";
 import type { Publisher } from "./publisher.ts";
 
 /** Where a server is when nobody says otherwise. */
@@ -55,7 +56,11 @@ export function addTargetOptions(command: Command): Command {
 
 /** Connects. With Redis the topic rules are those of `--config`, of the environment, or the defaults. */
 export async function publisherOf(flags: TargetFlags): Promise<Publisher> {
-  if (flags.redis === undefined) return new HttpPublisher({ url: flags.url, key: flags.key ?? null });
+  if (flags.redis === undefined) {
+    const onWait = (problem: string, forMs: number): void =>
+      noteLine(`tapecast: ${problem}; trying on for ${Math.round(forMs / 1000)} s`);
+    return new HttpPublisher({ url: flags.url, key: flags.key ?? null, onWait });
+  }
   if (!/^rediss?:\/\/[^/]/u.test(flags.redis)) {
     throw new CliError(exitCode.usage, "--redis must be redis://… or rediss://…");
   }

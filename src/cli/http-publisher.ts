@@ -14,6 +14,8 @@ export interface HttpPublisherOptions {
   readonly key: string | null;
   /** Waits between attempts; for tests. */
   readonly retryWaitsMs?: readonly number[];
+  /** Told once for each request that has failed twice and is tried on, for at most `forMs` more. */
+  readonly onWait?: (problem: string, forMs: number) => void;
 }
 
 /** About 24 s in all: a restart of the server passes, a dead one is told. */
@@ -29,6 +31,7 @@ export class HttpPublisher implements Publisher {
   readonly #poster: HttpPoster;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #retryWaitsMs: readonly number[];
+  readonly #onWait: (problem: string, forMs: number) => void;
   #reached = false;
 
   /** @throws CliError for a URL that is not http or https. */
@@ -37,6 +40,7 @@ export class HttpPublisher implements Publisher {
     this.#poster = new HttpPoster(this.#address);
     this.#headers = options.key === null ? {} : { authorization: `Bearer ${options.key}` };
     this.#retryWaitsMs = options.retryWaitsMs ?? retryWaitsMsDefault;
+    this.#onWait = options.onWait ?? (() => undefined);
   }
 
   async publish(messages: readonly Message[]): Promise<readonly Outcome[]> {
@@ -64,7 +68,7 @@ export class HttpPublisher implements Publisher {
     };
     const request = bodyOf(messages);
     let problem = "";
-    for (const waitMs of [...this.#retryWaitsMs, null]) {
+    for (const [attempt, waitMs] of [...this.#retryWaitsMs, null].entries()) {
       try {
         const answer = await this.#poster.post(headers, request, requestTimeoutMs);
         const body = jsonOf(answer.body);
@@ -76,7 +80,13 @@ export class HttpPublisher implements Publisher {
         // Nobody has ever been there: a wrong address, most likely.
         if (!this.#reached) break;
       }
-      if (waitMs !== null) await wait(waitMs);
+      if (waitMs === null) break;
+      if (attempt === 1)
+        this.#onWait(
+          problem,
+          this.#retryWaitsMs.slice(1).reduce((sum, ms) => sum + ms, 0),
+        );
+      await wait(waitMs);
     }
     throw new CliError(exitCode.unavailable, problem);
   }

@@ -14,9 +14,13 @@ const redrawMs = 100;
 
 /** @param total null when nobody knows how much there is: then a count and a rate are shown. */
 export function createProgress(label: string, total: number | null): Progress {
-  if (!process.stderr.isTTY)
-    return { update: () => undefined, note: (line) => console.error(line), stop: () => undefined };
+  if (!process.stderr.isTTY) return { update: () => undefined, note: noteLine, stop: () => undefined };
   return total === null ? countProgress(label) : barProgress(label, total);
+}
+
+/** A line on standard error, above whatever display runs there: that draws itself anew. */
+export function noteLine(line: string): void {
+  process.stderr.write(process.stderr.isTTY ? `\r\u001b[K${line}\n` : `${line}\n`);
 }
 
 function barProgress(label: string, total: number): Progress {
@@ -30,7 +34,7 @@ function barProgress(label: string, total: number): Progress {
   bar.start(total, 0);
   return {
     update: (count) => bar.update(count),
-    note: (line) => process.stderr.write(`\r\u001b[K${line}\n`),
+    note: noteLine,
     stop: () => bar.stop(),
   };
 }
@@ -46,7 +50,7 @@ function countProgress(label: string): Progress {
       const ratePerSec = Math.round(count / Math.max(0.001, (nowMs - startMs) / 1000));
       process.stderr.write(`\r\u001b[K${label} ${count}, ${ratePerSec}/s`);
     },
-    note: (line) => process.stderr.write(`\r\u001b[K${line}\n`),
+    note: noteLine,
     stop: () => process.stderr.write("\r\u001b[K"),
   };
 }

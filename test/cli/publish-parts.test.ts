@@ -227,6 +227,23 @@ describe("HTTP", () => {
     expect(server.requests.at(-1)?.headers["idempotency-key"]).not.toBe(keys[0]);
   });
 
+  it("says once that it tries on, and why, when a request has failed twice", async () => {
+    const waits: [problem: string, forMs: number][] = [];
+    const http = new HttpPublisher({
+      url: server.url,
+      key: null,
+      retryWaitsMs: [1, 2, 3],
+      onWait: (...wait) => waits.push(wait),
+    });
+    const away = { status: 503, body: '{"error":{"code":"unavailable","message":"no broker"}}' };
+    server.answers.push(away);
+    await http.publish([message("1")]);
+    expect(waits).toEqual([]);
+    server.answers.push(away, away, away);
+    await http.publish([message("2")]);
+    expect(waits).toEqual([[`${server.url}/api/publish answers 503: no broker`, 5]]);
+  });
+
   it("repeats after a cut connection once the server was there", async () => {
     const http = publisher();
     await http.publish([message("1")]);
