@@ -151,7 +151,7 @@ function privateKey(file: string): { key: KeyObject; algorithm: string } {
 
 function appendedPattern(value: string, before: readonly string[] | undefined): readonly string[] {
   const problem = patternProblem(value);
-  if (problem !== null) throw new InvalidArgumentError(`${problem}.`);
+  if (problem !== null) throw new InvalidArgumentError(`It is no pattern: ${problem}.`);
   return appended(value, before);
 }
 

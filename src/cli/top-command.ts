@@ -36,7 +36,7 @@ export function addTopCommand(program: Command, result: RunResult): void {
     .summary("watch a running server")
     .description(
       "Show what a running server does: its workers, rates, latency, slow readers, largest topics and slowest " +
-        "connections. Reads the admin port. On a terminal the keys q, s and t work; else the same is printed as text.",
+        "connections. Reads the admin port. On a terminal q quits, s and t sort connections and topics by something else; elsewhere the same is printed as text.",
     )
     .option("-u, --url <url>", "the admin port of the server", "http://127.0.0.1:9464")
     .option("-i, --interval <seconds>", "between two readings", positiveNumber, 2)
