@@ -1,9 +1,9 @@
 /** The entry of `npm run load`: one file per scenario under load/scenarios, and `compare`. */
-import { Command, CommanderError } from "commander";
+import { Command } from "commander";
 
-import { CliError } from "../src/cli/exit-code.ts";
 import { addBadClient } from "./bad-client/neighbours-command.ts";
 import { addCompare } from "./compare/compare-command.ts";
+import { runProgram } from "./run-program.ts";
 import { addConnectStormScenario } from "./scenarios/connect-storm.ts";
 import { addDanmakuBurstScenario } from "./scenarios/danmaku-burst.ts";
 import { addPollingVsPushScenario } from "./scenarios/polling-vs-push.ts";
@@ -40,16 +40,4 @@ program.on("command:*", ([name]: string[]) => {
   program.error(`error: there is no scenario ${JSON.stringify(name)}; there are ${names.join(", ")}`);
 });
 
-try {
-  await program.parseAsync();
-  process.exitCode = result.exitCode;
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else if (error instanceof CliError) {
-    console.error(error.message);
-    process.exitCode = error.exitCode;
-  } else {
-    throw error;
-  }
-}
+await runProgram(program, result);

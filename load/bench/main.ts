@@ -3,10 +3,11 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 
 import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { createProgress } from "../../src/cli/progress.ts";
+import { runProgram } from "../run-program.ts";
 import { runCases, type BenchCase } from "./bench-case.ts";
 import { loadBuild, type BuiltModules } from "./built-modules.ts";
 import { codecCases, deflateCases, jsonCases, maskCases } from "./codec-cases.ts";
@@ -87,15 +88,7 @@ async function bench({ only, rounds, milliseconds, against, publish }: Flags): P
   if (publish === true) formatted(folder);
 }
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else if (error instanceof CliError) {
-    console.error(error.message);
-    process.exitCode = error.exitCode;
-  } else throw error;
-}
+await runProgram(program);
 
 function casesOf(build: BuiltModules): BenchCase[] {
   return [

@@ -4,12 +4,13 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 
-import { CliError, exitCode } from "../../src/cli/exit-code.ts";
+import { exitCode } from "../../src/cli/exit-code.ts";
 import { createProgress } from "../../src/cli/progress.ts";
 import { exitInterrupted, interruptible } from "../run/run-scenario.ts";
 import { atLeastOne } from "../run/scenario-flags.ts";
+import { runProgram } from "../run-program.ts";
 import { readDashboards } from "./dashboard.ts";
 import { DemoCluster } from "./demo-cluster.ts";
 import { drawDashboard } from "./draw-dashboard.ts";
@@ -46,15 +47,7 @@ const program = new Command("npm run dashboards --")
     );
   });
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCode.ok : exitCode.usage;
-  else if (error instanceof CliError) {
-    console.error(error.message);
-    process.exitCode = error.exitCode;
-  } else throw error;
-}
+await runProgram(program);
 
 async function drawOwn(flags: Flags, interrupted: AbortSignal): Promise<number> {
   const cluster = await DemoCluster.start();

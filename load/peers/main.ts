@@ -2,10 +2,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 
 import { CliError, exitCode } from "../../src/cli/exit-code.ts";
 import { loadAverage } from "../bench/machine.ts";
+import { runProgram } from "../run-program.ts";
 import { Comparison, type ComparisonFlags } from "./comparison.ts";
 import { writeReport } from "./report.ts";
 import { readResults, writeResults } from "./results.ts";
@@ -66,18 +67,7 @@ const program = new Command("npm run bench:peers --")
     console.log(`Written to ${folder}: peers.md, peers.json and a chart for each scenario.`);
   });
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else if (error instanceof CliError) {
-    console.error(error.message);
-    process.exitCode = error.exitCode;
-  } else {
-    throw error;
-  }
-}
+await runProgram(program);
 
 function list(text: string): string[] {
   return text.split(",").map((each) => each.trim());
