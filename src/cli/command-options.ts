@@ -57,9 +57,7 @@ export function addTargetOptions(command: Command): Command {
 /** Connects. With Redis the topic rules are those of `--config`, of the environment, or the defaults. */
 export async function publisherOf(flags: TargetFlags): Promise<Publisher> {
   if (flags.redis === undefined) {
-    const onWait = (problem: string, forMs: number): void =>
-      noteLine(`tapecast: ${problem}; trying on for ${Math.round(forMs / 1000)} s`);
-    return new HttpPublisher({ url: flags.url, key: flags.key ?? null, onWait });
+    return new HttpPublisher({ url: flags.url, key: flags.key ?? null, onWait: noteWait });
   }
   if (!/^rediss?:\/\/[^/]/u.test(flags.redis)) {
     throw new CliError(exitCode.usage, "--redis must be redis://… or rediss://…");
@@ -68,6 +66,10 @@ export async function publisherOf(flags: TargetFlags): Promise<Publisher> {
   // ioredis takes a while to load and most uses do without.
   const { RedisPublisher } = await import("./redis-publisher.ts");
   return RedisPublisher.connect(config);
+}
+
+function noteWait(problem: string, forMs: number): void {
+  noteLine(`tapecast: ${problem}; trying on for ${Math.round(forMs / 1000)} s`);
 }
 
 /** A cluster's nodes to begin with, if the configuration names some, give way to the one that is asked for. */
