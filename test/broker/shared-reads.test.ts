@@ -38,6 +38,18 @@ describe("shared reads", () => {
     expect(reads.started).toHaveLength(4);
   });
 
+  it("who asks again in the moment that a read ends shares the one that others wait for", async () => {
+    const reads = new Reads();
+    const shared = new SharedReads<number>();
+    const again = shared.get("a", reads.start).then(() => shared.get("a", reads.start));
+    const waiting = shared.get("a", reads.start);
+    reads.started[0]?.resolve(1);
+    await turn();
+    expect(reads.started).toHaveLength(2);
+    reads.started[1]?.resolve(2);
+    expect(await Promise.all([again, waiting])).toEqual([2, 2]);
+  });
+
   it("parts do not wait for each other, and a failure is its own callers' only", async () => {
     const reads = new Reads();
     const shared = new SharedReads<number>();

@@ -1,4 +1,5 @@
 /** Readers that connections share between their messages. */
+import { constants, deflateRawSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { encodeMaskedFrame } from "../../src/codec/frame-encoder.ts";
 import type { MessageReader } from "../../src/codec/message-reader.ts";
@@ -18,6 +19,22 @@ describe("MessageReaders", () => {
     expect(again).toBe(reader);
     again.push(Buffer.from(hello));
     expect([first, second]).toEqual([["text 68656c6c6f"], ["text 68656c6c6f"]]);
+  });
+
+  it("lends readers that leave a large compressed message to be inflated in steps", () => {
+    const spaces = Buffer.alloc(1_048_576, " ");
+    const compressed = deflateRawSync(spaces, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+    const bytes = encodeMaskedFrame(1, compressed, 7);
+    bytes[0] = 0xc1; // FIN, RSV1, text
+    const options = { ...serverOptions, messageBytesMax: spaces.length, allowCompressed: true };
+    const events: string[] = [];
+    const reader = new MessageReaders().lend(options, recordingSink(events));
+    reader.push(bytes);
+    expect(events).toEqual([]);
+    let steps = 0;
+    for (; reader.isInflating; steps += 1) reader.inflateOn();
+    expect(steps).toBeGreaterThan(10);
+    expect(events).toEqual([`text ${spaces.toString("hex")}`]);
   });
 
   it.each([
