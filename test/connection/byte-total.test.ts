@@ -43,9 +43,10 @@ describe("bytes pending on all connections together (RS7)", () => {
   });
 
   it("what the kernel took meanwhile is looked at before anybody is ended", () => {
-    connections[1]!.pendingBytes = 1;
+    // With what is left of the oldest it is the limit itself.
+    connections[1]!.pendingBytes = 100;
     pend(3, 600);
-    expect(counters).toMatchObject({ pendingBytes: 901, shed: 1 });
+    expect(counters).toMatchObject({ pendingBytes: 1000, shed: 1 });
   });
 
   it("as many as it takes, the newest included", () => {
