@@ -22,7 +22,7 @@ export function inSlices<Item>(
       step(items.slice(at, at + groupSize));
       at += groupSize;
       if (connection.isSpent) {
-        connection.inTurn(at < items.length ? goOn : done);
+        connection.inTurn(goOn);
         return;
       }
     }
