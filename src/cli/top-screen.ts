@@ -26,6 +26,7 @@ const unknown = "–";
 /** Rows of each list where the screen has no end. */
 const listRows = 10;
 
+/** The lines from top to bottom; the lists are cut so that all fit into `rows`. */
 export function topScreen(view: TopView, { columns, rows }: ScreenSize, texts: ScreenTexts): ScreenLine[] {
   const head = headLines(view, texts);
   const foot: ScreenLine[] = texts.keys === "" ? [] : [{ text: texts.keys, kind: "plain" }];
@@ -48,10 +49,10 @@ export function topScreen(view: TopView, { columns, rows }: ScreenSize, texts: S
       ({ problem, state }) => problem !== null && state === "ready",
     ),
     { text: "", kind: "plain" },
-    listTitle("topics", view.topicPage.sort, view.topicPage.total),
+    listTitle("topic", view.topicPage.sort, view.topicPage.total),
     ...table(topicColumns, view.topicPage.items.slice(0, topicRows), columns, () => false),
     { text: "", kind: "plain" },
-    listTitle("connections", view.connectionPage.sort, view.connectionPage.total),
+    listTitle("connection", view.connectionPage.sort, view.connectionPage.total),
     ...table(connectionColumns, view.connectionPage.items.slice(0, connectionRows), columns, () => false),
   ];
   const bodyRows = Math.max(0, rows - foot.length);
@@ -156,7 +157,7 @@ function table<Row>(
 }
 
 function listTitle(what: string, sort: string, total: number): ScreenLine {
-  return { text: `${count(total)} ${what}, by ${sort}`, kind: "plain" };
+  return { text: `${count(total)} ${what}${total === 1 ? "" : "s"}, by ${sort}`, kind: "plain" };
 }
 
 /** `12,345`; from a million on `1.23M`. */
@@ -173,6 +174,7 @@ export function rate(value: number | null): string {
   return value > 0 && value < 10 ? `${value.toFixed(1)}/s` : `${count(value)}/s`;
 }
 
+/** In steps of a thousand, as the columns of `top` have room for. */
 export function bytes(value: number | null): string {
   if (value === null) return unknown;
   if (value < 1000) return `${Math.round(value)} B`;
@@ -181,6 +183,7 @@ export function bytes(value: number | null): string {
   return `${(value / 1e9).toFixed(2)} GB`;
 }
 
+/** A duration in seconds, from a tenth of a millisecond to hours. */
 export function seconds(value: number | null): string {
   if (value === null) return unknown;
   if (value === 0) return "0";

@@ -14,6 +14,7 @@ const limitDefault = 20;
 /** Answers a path; null when it is none of these. */
 export type InsightRoutes = (path: string, query: URLSearchParams) => Promise<InsightResponse> | null;
 
+/** @param workers what `/workers` shows, made when it is asked for. A wrong query is answered with 400, by the routes themselves. */
 export function createInsightRoutes(inspector: Inspector, workers: () => WorkerList): InsightRoutes {
   return (path, query) => {
     switch (path) {

@@ -49,6 +49,7 @@ const figureMetrics = {
   brokerLagSeconds: "brokerLag",
 } as const satisfies Readonly<Record<string, WorkerMetric>>;
 
+/** Of each process what is known now; its figures are as old as `figuresAgeMs` says, null before the first. */
 export function listWorkers(sources: WorkerListSources): WorkerList {
   const nowMs = performance.now();
   const items = sources.processes.map((worker) => {

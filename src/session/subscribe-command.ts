@@ -17,6 +17,7 @@ type Wish = Omit<Extract<Command, { method: "subscribe" }>, "method">;
 const topicsPerStep = 32;
 const noPositions: ReadonlyMap<string, SincePosition> = new Map();
 
+/** Holds the session until the reply is written. @param idJson the command's `id` as JSON, for the reply. */
 export function runSubscribe(session: NativeSession, idJson: string, wish: Wish): void {
   session.hold();
   subscribe(session, wish, `{"id":${idJson},"result":{`, "}}");

@@ -11,6 +11,7 @@ import { TokenExpiry } from "./token-expiry.ts";
 /** How long a connection that needs a token may stay without one. */
 const authenticateTimeoutMs = 10_000;
 
+/** Holds the session until the token is verified. @param idJson the command's `id` as JSON, for the reply. */
 export function runToken(session: NativeSession, idJson: string, token: string): void {
   session.hold();
   void authenticate(session, token).then((error) => {

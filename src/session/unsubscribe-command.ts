@@ -5,6 +5,7 @@ import type { NativeSession } from "./native-session.ts";
 /** Topics that are left between two looks at the clock: about 50 µs. */
 const topicsPerStep = 32;
 
+/** Holds the session where it takes more than this turn. @param idJson the command's `id` as JSON, for the reply. */
 export function runUnsubscribe(session: NativeSession, idJson: string, names: readonly string[]): void {
   let isHeld = false;
   let isDone = false;

@@ -18,6 +18,7 @@ export function initialLanguage(): Language {
   return preferredLanguage(recall("language"), navigator.languages);
 }
 
+/** For the next page, and the next visit. */
 export function rememberLanguage(language: Language): void {
   remember("language", language);
 }

@@ -11,6 +11,7 @@ export function recall(name: string): string | null {
   }
 }
 
+/** Keeps `value` under `name` for this browser and address. */
 export function remember(name: string, value: string): void {
   try {
     localStorage.setItem(prefix + name, value);

@@ -32,6 +32,7 @@ export interface InsightSources {
 /** Looked at in a row: a millisecond or less. */
 const sliceItems = 1000;
 
+/** At most `workerItemsMax` items, the largest by `question.sort`, beside the number of all. Cost: a look at every one. */
 export async function answerInsight(
   sources: InsightSources,
   question: InsightQuestion,
