@@ -88,6 +88,31 @@ describe("the figures of tapecast top", () => {
     expect(view.version).toBe("1.2.3");
   });
 
+  it("a worker's own figures stand in its line; before its first report they are unknown", () => {
+    const now = reading(0, [0, 0], 0);
+    const [first, second] = now.workers.items;
+    const figures = {
+      connectionsOpen: 1,
+      subscriptions: 2,
+      topics: 3,
+      audiences: 4,
+      laggingReaders: 5,
+      flushWindowSeconds: 6,
+      eventLoopUtilizationRatio: 7,
+      residentMemoryBytes: 8,
+      brokerReady: 1,
+      brokerLagSeconds: 10,
+    };
+    const view = topView(null, {
+      ...now,
+      workers: { ...now.workers, items: [{ ...first!, figures }, second!] },
+    });
+    expect(view.workers).toMatchObject([
+      { worker: "0", pid: 100, connections: 1, subscriptions: 2, topics: 3, lagging: 5, memoryBytes: 8 },
+      { worker: "1", connections: null, subscriptions: null, topics: null, lagging: null, memoryBytes: null },
+    ]);
+  });
+
   it("are unknown at the first reading, and after the server began anew", () => {
     expect(topView(null, reading(0, [5, 5], 0)).deliveriesPerSec).toBeNull();
     expect(topView(reading(0, [5, 5], 0), reading(2000, [1, 1], 0)).deliveriesPerSec).toBeNull();

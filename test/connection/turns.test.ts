@@ -119,17 +119,21 @@ describe("what waits for a turn", () => {
     await eventually(() => pair.connections.counters.open === 0);
   });
 
-  it("closing in the middle of a large message sends the rest of it first", async () => {
+  it("closing in the middle of a large message sends the rest of it first, and what stands behind it", async () => {
     pair = await connectPair();
     pair.notes.onMessage = () => {
       pair.clock.now += longMs;
       pair.connection.send(false, Buffer.alloc(2_000_000, 7));
+      pair.connection.sendText("behind");
       pair.connection.close(4000, "restart");
     };
     pair.peer.sendText("x");
-    await pair.peer.until(() => pair.peer.events.length === 2);
+    await pair.peer.until(() => pair.peer.events.length === 3);
     expect(pair.peer.events[0]?.text.length).toBe(2_000_000);
-    expect(pair.peer.events[1]).toEqual({ kind: "close", code: 4000, text: "restart" });
+    expect(pair.peer.events.slice(1)).toEqual([
+      { kind: "text", text: "behind" },
+      { kind: "close", code: 4000, text: "restart" },
+    ]);
   });
 
   it("waits on while its user has paused reading", async () => {
