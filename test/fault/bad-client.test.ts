@@ -2,12 +2,12 @@
  * P6: one bad client is its own problem. How much others notice is measured by `npm run load -- bad-client` on a quiet
  * machine; here the bound is wide, and still far below what a worker that waits for a reader, or stores for it, shows.
  */
-import { mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { NeighboursFigures } from "../../load/bad-client/neighbours.ts";
 import { LoadRun } from "../load/load-run.ts";
+import { ownFolder } from "../load/own-folder.ts";
 
 /** Of a machine that does other things as well. */
 const noiseMs = 250;
@@ -15,8 +15,7 @@ const sizes = "--rounds 1 --seconds 1 --clients 20 --topics 4 --tolerance 1000";
 
 describe("one bad client among good ones", () => {
   it("does not keep the others waiting", { timeout: 90_000 }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), "tapecast-bad-client-"));
-    const file = join(folder, "found.json");
+    const file = join(ownFolder(), "found.json");
     const kinds = ["--kinds", "frozen,commands", "--json", file];
     const run = new LoadRun(["bad-client", ...kinds, ...sizes.split(" ")], false);
     expect(await run.exited, run.output).toBe(0);

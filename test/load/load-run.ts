@@ -1,19 +1,19 @@
 /** `npm run load` as a child process, as somebody would start it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { LoadResult } from "../../load/run/load-result.ts";
+import { ownFolder } from "./own-folder.ts";
 
 const entry = fileURLToPath(new URL("../../load/main.ts", import.meta.url));
 
 export class LoadRun {
   readonly child: ChildProcess;
   /** Where its report goes. */
-  readonly folder = mkdtempSync(join(tmpdir(), "tapecast-load-"));
+  readonly folder = ownFolder();
   output = "";
   readonly exited: Promise<number | null>;
 

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { isAlive } from "../primary/primary-process.ts";
 import { LoadRun } from "./load-run.ts";
+import { ownFolder } from "./own-folder.ts";
 import { startLossyServer, type Fault, type LossyServer } from "./lossy-server.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -41,7 +41,7 @@ afterEach(async () => {
 
 describe("npm run load -- publish", () => {
   it("starts a server, finds every accepted message at every subscriber, and leaves nothing behind", async () => {
-    const json = join(mkdtempSync(join(tmpdir(), "tapecast-load-")), "result.json");
+    const json = join(ownFolder(), "result.json");
     const run = start(["publish", "--seconds", "2", "--rate", "200", "--subscribers", "5", "--json", json]);
     let started: number[] = [];
     await until("the server and the swarm", () => (started = descendants(run.child.pid ?? 0)).length >= 5);

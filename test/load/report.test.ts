@@ -1,5 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
@@ -13,6 +12,7 @@ import { highest, median, slope } from "../../load/run/statistics.ts";
 import { Latency } from "../../load/swarm/latency.ts";
 import { emptyPublication, publicationData, scanPublication } from "../../load/swarm/publication-scan.ts";
 import { splitClients } from "../../load/swarm/swarm-plan.ts";
+import { ownFolder } from "./own-folder.ts";
 
 const p99: Figure = { name: "latency-p99", label: "latency p99", value: 20, unit: "ms", better: "lower" };
 const rate: Figure = { name: "delivery-rate", label: "arrived", value: 1000, unit: "/s", better: "higher" };
@@ -138,7 +138,7 @@ describe("two results beside each other", () => {
   });
 
   it("a file that is no result is named, with where results are", () => {
-    const file = join(mkdtempSync(join(tmpdir(), "tapecast-load-")), "x.json");
+    const file = join(ownFolder(), "x.json");
     writeFileSync(file, "{}");
     expect(() => readResult(file)).toThrow(`${file} is no result of a load scenario`);
     writeFileSync(file, JSON.stringify(result()));
