@@ -89,7 +89,10 @@ export class Supervisor implements WorkerObserver {
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({
       exec: this.#options.workerExec,
-      execArgv: [...process.execArgv, ...workerFlags(process.versions.v8)],
+      execArgv: [
+        ...process.execArgv,
+        ...workerFlags(process.versions.v8, [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""]),
+      ],
       args: [],
       serialization: "advanced",
     });

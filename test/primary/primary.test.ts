@@ -54,29 +54,35 @@ describe("PRODUCT §2: serve prints one line per listening address, then logs", 
 describe("what workers are started with", () => {
   it("is what the primary was, and the flags of their V8", async () => {
     const primary = await started({ workers: 2 });
-    const flags = workerFlags(process.versions.v8);
+    const flags = workerFlags(process.versions.v8, []);
     for (const pid of primary.childPids()) {
       const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
       expect(words).toEqual(expect.arrayContaining(flags));
-      expect(words.filter((word) => word.startsWith("--interrupt-budget"))).toHaveLength(flags.length);
+      for (const flag of flags) expect(words.filter((word) => word === flag)).toHaveLength(1);
     }
   });
 
   it("is taken by this node", () => {
-    const flags = workerFlags(process.versions.v8);
+    const flags = workerFlags(process.versions.v8, []);
     const { status, stdout } = spawnSync(process.execPath, [...flags, "-p", "1 + 1"], { encoding: "utf8" });
     expect({ status, stdout }).toEqual({ status: 0, stdout: "2\n" });
   });
 
   it.each([
-    ["11.3.244.8-node.30", 1],
-    ["12.4.254.21-node.33", 0],
-    ["14.1.146.11-node.14", 0],
-    ["1.1", 0],
-    ["", 0],
-  ])("of V8 %o: %i", (v8, count) => {
-    expect(workerFlags(v8)).toHaveLength(count);
+    ["11.3.244.8-node.30", "--interrupt-budget=33792"],
+    ["12.4.254.21-node.33", undefined],
+    ["13.6.233.17-node.63", "--max-semi-space-size=16"],
+    ["14.1.146.11-node.14", "--max-semi-space-size=16"],
+    ["1.1", undefined],
+    ["", undefined],
+  ])("of V8 %o: %o", (v8, flag) => {
+    expect(workerFlags(v8, ["--enable-source-maps", ""])).toEqual(flag === undefined ? [] : [flag]);
   });
+
+  it.each(["--max-semi-space-size=64", "--max_semi_space_size 64", "--trace-gc --max-semi-space-size=64"])(
+    "leaves what is given alone: %o",
+    (given) => expect(workerFlags("14.1", ["", given])).toEqual([]),
+  );
 });
 
 describe("DESIGN §6: supervision", () => {
