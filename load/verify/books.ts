@@ -71,9 +71,17 @@ export class Books {
     this.#note(moved);
   }
 
-  /** The store lost its data while the message was under way: it may be there twice, in two epochs. */
-  repeatedOverLoss(topicIndex: number, number: number): void {
-    this.#topicBooks[topicIndex]?.repeated.add(number);
+  /**
+   * A message is being published, one at a time for each topic, its repetitions included.
+   * @param metLoss whether the store has lost data since: then it may be there twice, in two epochs.
+   */
+  beginPublish(topicIndex: number, number: number, metLoss: () => boolean): void {
+    this.#topicBooks[topicIndex]?.beginPublish(number, metLoss);
+  }
+
+  /** The publisher is done with the message that it began. */
+  finishPublish(topicIndex: number): void {
+    this.#topicBooks[topicIndex]?.finishPublish();
   }
 
   /** A client got what no server of ours says. */

@@ -81,7 +81,9 @@ export class Publisher {
       await sleep(dueMs - performance.now());
       if (this.#isStopped) break;
       dueMs = Math.max(dueMs + intervalMs, performance.now());
+      this.#books.beginPublish(this.#plan.topicIndex, number, this.#lossSinceNow());
       await this.#publish(number, patienceMs);
+      this.#books.finishPublish(this.#plan.topicIndex);
     }
     this.#agent.destroy();
   }
@@ -90,21 +92,25 @@ export class Publisher {
     this.#isStopped = true;
   }
 
+  /** Whether the store has lost data from now on. */
+  #lossSinceNow(): () => boolean {
+    const doubt = this.#doubt;
+    if (doubt === null) return () => false;
+    const lossesBefore = doubt.lossCount;
+    return () => doubt.isOpen || doubt.lossCount !== lossesBefore;
+  }
+
   async #publish(number: number, patienceMs: number): Promise<void> {
     const { topic, topicIndex, fillBytes } = this.#plan;
     this.#figures.offered++;
     const data = { n: number, t: performance.now(), fill: "x".repeat(fillBytes) };
     const body = JSON.stringify({ topic, data });
     const startMs = performance.now();
-    const lossesBefore = this.#doubt?.lossCount ?? 0;
-    const mayBeTwice = (): boolean =>
-      this.#doubt !== null && (this.#doubt.isOpen || this.#doubt.lossCount !== lossesBefore);
     let isCut = this.#random.next() * 100 < cutPercent;
     let stoppedMs: number | null = null;
     for (;;) {
       const answer = await this.#ask(number, body, isCut);
       isCut = false;
-      if (mayBeTwice()) this.#books.repeatedOverLoss(topicIndex, number);
       if (answer?.status === 200) {
         this.#books.accept(topicIndex, number, positionOf(answer.body), startMs);
         break;
@@ -116,7 +122,6 @@ export class Publisher {
     if (this.#random.next() * 100 >= againPercent) return;
     this.#figures.sentAgain++;
     const again = await this.#ask(number, body, false);
-    if (mayBeTwice()) this.#books.repeatedOverLoss(topicIndex, number);
     if (again?.status === 200) this.#books.accept(topicIndex, number, positionOf(again.body), startMs);
   }
 

@@ -24,6 +24,11 @@ export class ReaderBook {
   readonly #counts: Counts;
   readonly #note: (example: string) => void;
   readonly #arrived = new NumberSet();
+  /** Of the epoch where the client stands, and only of it. */
+  #arrivedInEpoch = new NumberSet();
+  #epoch: string | null = null;
+  /** The client was put back into an epoch before one that it knew. */
+  #isBehind = false;
   /** Stretches of numbers for which the client was told that it may have missed some; ends are exclusive. */
   readonly #told: { readonly after: number; before: number }[] = [];
   /** Told of a loss whose end is not known yet. */
@@ -58,7 +63,10 @@ export class ReaderBook {
       this.#isTelling = number === null;
     }
     this.#position = position;
-    if (number !== null && number > this.lastNumber) this.#arrive(number, position?.seq ?? null);
+    if (number === null) return;
+    if (number > this.lastNumber) return this.#arrive(number, position?.seq ?? null);
+    this.#enterEpoch();
+    if (!this.#isBehind) this.#arrivedInEpoch.add(number);
   }
 
   /** The log goes on counting in a new epoch. */
@@ -124,11 +132,35 @@ export class ReaderBook {
     }
   }
 
+  /**
+   * What the store has twice comes once in each epoch, and the later epoch is the second. Within an epoch nothing may
+   * come twice, whatever the store lost, nor out of one that the client had left. A failover is no such witness: there
+   * an epoch goes on without what was lost.
+   */
+  #mayComeAgain(number: number): boolean {
+    const isInLaterEpoch = !this.#isBehind && !this.#arrivedInEpoch.has(number);
+    // The control knows no epochs.
+    const isWitnessed = this.#epoch !== null && !this.book.epochsGoOn;
+    return this.book.mayBeTwice(number) && (isInLaterEpoch || !isWitnessed);
+  }
+
+  #enterEpoch(): void {
+    const epoch = this.#position?.epoch ?? null;
+    if (epoch === null || epoch === this.#epoch) return;
+    this.#isBehind = this.#epoch !== null && BigInt(epoch) < BigInt(this.#epoch);
+    if (this.#isBehind) return;
+    this.#epoch = epoch;
+    this.#arrivedInEpoch = new NumberSet();
+  }
+
   #arrive(number: number, seq: number | null): void {
     const { book } = this;
+    this.#enterEpoch();
     if (this.#arrived.has(number)) {
-      if (book.repeated.has(number)) this.#counts.again++;
-      else {
+      if (this.#mayComeAgain(number)) {
+        this.#counts.again++;
+        this.#arrivedInEpoch.add(number);
+      } else {
         this.#counts.duplicated++;
         this.#note(`duplicate: client ${this.client}, ${book.topic.name}, message ${number}`);
       }
@@ -139,13 +171,14 @@ export class ReaderBook {
       this.#counts.moved++;
       this.#note(moved);
     }
-    if (number < this.lastNumber && !book.repeated.has(number)) {
+    if (number < this.lastNumber && !book.mayBeTwice(number)) {
       this.#counts.reordered++;
       const after = `message ${number} after ${this.lastNumber}`;
       this.#note(`reordered: client ${this.client}, ${book.topic.name}, ${after}`);
     }
     if (this.#isTelling) this.#endTelling(number);
     this.#arrived.add(number);
+    if (!this.#isBehind) this.#arrivedInEpoch.add(number);
     this.lastNumber = Math.max(this.lastNumber, number);
     this.#counts.delivered++;
   }
