@@ -125,9 +125,10 @@ export interface BrokerCounters {
 
 /**
  * How long a publish may take, from `PublishOptions.arrivedMs` to the error, repetitions and redirections included. The
- * promise is a 503 within 2 s of the request: the rest is for a late timer and the answer's way out.
+ * promise is a 503 within 2 s of the request: the rest is for late timers and the answer's way out and to the client, on
+ * a machine where each waits for the processor.
  */
-export const publishTimeoutMs = 1800;
+export const publishTimeoutMs = 1500;
 /** What a broker that seems well is given to answer in, however late it is asked: on a busy machine most are late. */
 export const publishChanceMs = 200;
 

@@ -60,8 +60,8 @@ export interface WorkerParts {
 
 /** A topic that nobody wants stays open this long, so that page reloads cost no round trip to the broker. */
 const topicLingerMs = 5000;
-/** A subscribe waits this long for a broker that does not answer. */
-const openTimeoutMs = 5000;
+/** A subscribe waits this long for a broker that does not answer: answered within 4 s, a busy machine's half second included. */
+const openTimeoutMs = 3500;
 /** At a drain, who has connected and said nothing yet is waited for so long, or a quarter of the deadline. */
 const lastHeadsMsMax = 1000;
 /** A reader that returns is given at most this much in one write. */
