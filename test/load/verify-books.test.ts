@@ -43,6 +43,14 @@ function take(reader: ReaderBook, ...numbers: readonly number[]): void {
   for (const number of numbers) reader.publication(number, number);
 }
 
+const later = "1795338789954377";
+const anew = (ofEpoch: string, seq = 0): Parameters<ReaderBook["subscribed"]>[0] => ({
+  position: { epoch: ofEpoch, seq },
+  number: null,
+  recovered: false,
+  messages: [],
+});
+
 /** The store lost its data while the message was published. */
 function publishedOverLoss(all: Books, number: number): void {
   all.beginPublish(0, number, () => true);
@@ -194,14 +202,6 @@ describe("a loss that was told", () => {
       every.publication(1, 4);
     });
     expect(findings).toMatchObject({ lost: 1, told: 2 });
-  });
-
-  const later = "1795338789954377";
-  const anew = (ofEpoch: string, seq = 0): Parameters<ReaderBook["subscribed"]>[0] => ({
-    position: { epoch: ofEpoch, seq },
-    number: null,
-    recovered: false,
-    messages: [],
   });
 
   it.each([
