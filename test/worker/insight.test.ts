@@ -6,16 +6,19 @@ import type { SessionNote } from "../../src/worker/endpoints.ts";
 import { answerInsight, type InsightSources } from "../../src/worker/insight.ts";
 
 /** What an insight reads of a connection. */
-function connectionOf(id: string, figures: { pendingBytes: number; pendingAgeMs: number }): Connection {
+function connectionOf(
+  id: string,
+  { pendingBytes = 0, pendingAgeMs = 0, sentBytes = 10, receivedBytes = 20, silentMs = 5 } = {},
+): Connection {
   const fake = {
     id,
     maySendCompressed: false,
-    pendingBytes: figures.pendingBytes,
-    sentBytes: 10,
-    receivedBytes: 20,
+    pendingBytes,
+    sentBytes,
+    receivedBytes,
     remoteAddress: "192.0.2.7",
-    pendingAgeMs: () => figures.pendingAgeMs,
-    silentMs: () => 5,
+    pendingAgeMs: () => pendingAgeMs,
+    silentMs: () => silentMs,
   };
   return fake as unknown as Connection;
 }
@@ -56,6 +59,33 @@ describe("an operator's question to a worker", () => {
     });
     const lags = answer.items.map(({ pendingAgeMs, pendingBytes }) => pendingAgeMs * 1000 + pendingBytes);
     expect(lags).toEqual(lags.toSorted((left, right) => right - left));
+  });
+
+  it.each([
+    ["lag", "b"],
+    ["pending", "c"],
+    ["topics", "d"],
+    ["sent", "e"],
+    ["received", "f"],
+    ["silent", "g"],
+  ] as const)("sorted by %s the one with most of it is first", async (sort, first) => {
+    const { sources } = sourcesOf([
+      connectionOf("a"),
+      connectionOf("b", { pendingAgeMs: 1000, pendingBytes: 1 }),
+      connectionOf("c", { pendingBytes: 1000 }),
+      connectionOf("d"),
+      connectionOf("e", { sentBytes: 1000 }),
+      connectionOf("f", { receivedBytes: 1000 }),
+      connectionOf("g", { silentMs: 1000 }),
+    ]);
+    const reader = (id: string): Reader | null =>
+      ({ variant: "native", topicCount: id === "d" ? 3 : 0 }) as unknown as Reader;
+    const answer = await answerInsight(
+      { ...sources, hub: { ...sources.hub, reader } },
+      { about: "connections", sort },
+    );
+    if (answer.about !== "connections") throw new Error("another question was answered");
+    expect(answer.items[0]?.id).toBe(first);
   });
 
   it("goes on while connections come and go between two slices", async () => {
