@@ -40,6 +40,11 @@ function sourcesOf(connections: readonly Connection[]) {
   return { sources, sessions, pauses };
 }
 
+/** The reader of the named connection has topics, the others none. */
+function withTopicsOf(name: string): (id: string) => Reader {
+  return (id) => ({ variant: "native", topicCount: id === name ? 3 : 0 }) as unknown as Reader;
+}
+
 describe("an operator's question to a worker", () => {
   it("walks a hundred thousand connections in slices, and answers with 400", async () => {
     const all = Array.from({ length: 100_000 }, (_, index) =>
@@ -78,10 +83,8 @@ describe("an operator's question to a worker", () => {
       connectionOf("f", { receivedBytes: 1000 }),
       connectionOf("g", { silentMs: 1000 }),
     ]);
-    const reader = (id: string): Reader | null =>
-      ({ variant: "native", topicCount: id === "d" ? 3 : 0 }) as unknown as Reader;
     const answer = await answerInsight(
-      { ...sources, hub: { ...sources.hub, reader } },
+      { ...sources, hub: { ...sources.hub, reader: withTopicsOf("d") } },
       { about: "connections", sort },
     );
     if (answer.about !== "connections") throw new Error("another question was answered");
