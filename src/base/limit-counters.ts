@@ -39,6 +39,7 @@ export const limitNames = [
   "httpBodyBytesInFlightMax",
   "httpAnswerBytesTotalMax",
   "httpRequestsInFlightMax",
+  "httpRequestsPerAddressPerSecMax",
 ] as const;
 
 /** A key of `limits`. */

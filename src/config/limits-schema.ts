@@ -140,6 +140,11 @@ export const limitsSchema = z
         description: "HTTP requests that a worker works on at once; one more is answered 503.",
         unit: "requests",
       }),
+      httpRequestsPerAddressPerSecMax: limit(1, countMax, null, {
+        description:
+          "HTTP requests from one address (IPv6: from one /64), `/healthz` and `/readyz` apart; more are answered 429.",
+        unit: "per second",
+      }),
       pendingBytesMax: limit(1024, bytesMax, 1_048_576, {
         description:
           "Bytes given to a connection's socket and not yet taken by the kernel, replies included; more close it " +

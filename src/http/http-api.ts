@@ -20,6 +20,7 @@ import { headRefusal } from "./head-check.ts";
 import type { HttpBackend } from "./http-backend.ts";
 import { createHttpCounters, type HttpCounters, type HttpRoute } from "./http-counters.ts";
 import { HttpRefusal, refusalOf, sendRefusal } from "./http-refusal.ts";
+import { AddressRate } from "./address-rate.ts";
 import { answerClientError, createHttpServer } from "./http-server.ts";
 import { errorSchema, errorSchemaId } from "./openapi-schemas.ts";
 import { operationRoutes } from "./operation-routes.ts";
@@ -60,6 +61,8 @@ export interface HttpApiOptions {
   readonly pendingAgeMsMax?: number | null;
   /** Requests at once (`limits.httpRequestsInFlightMax`); no limit when absent. */
   readonly requestsInFlightMax?: number;
+  /** Requests of an address (`limits.httpRequestsPerAddressPerSecMax`); no limit when absent or null. */
+  readonly requestsPerAddressPerSecMax?: number | null;
   /** Most bytes of `data` in one history answer; 16 MiB when absent. */
   readonly historyBytesMax?: number;
   /** Whose word about clients counts; nobody's when absent. */
@@ -145,7 +148,8 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
   // Bodies are read by the one route that wants them, as bytes.
   app.removeAllContentTypeParsers();
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
-  followRequests(app, requests, answers);
+  const addresses = new AddressRate(options.requestsPerAddressPerSecMax ?? null, proxies);
+  followRequests(app, requests, answers, addresses);
   answerErrors(app, counters, options);
   await describeApi(app, options.version);
 
@@ -182,11 +186,19 @@ export async function createHttpApi(backend: HttpBackend, options: HttpApiOption
 }
 
 /** What every request goes through before its route, and every answer carries. */
-function followRequests(app: FastifyInstance, requests: RequestTracker, answers: PendingAnswers): void {
+function followRequests(
+  app: FastifyInstance,
+  requests: RequestTracker,
+  answers: PendingAnswers,
+  addresses: AddressRate,
+): void {
   app.addHook("onRequest", async (request, reply) => {
-    const isWelcome = requests.begin(request.routeOptions.config.httpRoute ?? "other", reply.raw);
+    const route = request.routeOptions.config.httpRoute ?? "other";
+    const isWelcome = requests.begin(route, reply.raw);
     reply.headers(securityHeaders);
     if (!isWelcome) throw tooManyRequests();
+    const excess = addresses.refusal(request.raw, route, performance.now());
+    if (excess !== null) throw excess;
     // Answers about topics and health are true for a moment; pages and their parts say otherwise themselves.
     reply.header("cache-control", "no-store");
     // A sender that waits to be invited may not send its body after another answer: the connection cannot go on.

@@ -114,6 +114,7 @@ export class Worker {
       answerBytesTotalMax: limitNumber(config.limits.httpAnswerBytesTotalMax),
       pendingAgeMsMax: config.limits.pendingAgeMsMax,
       requestsInFlightMax: limitNumber(config.limits.httpRequestsInFlightMax),
+      requestsPerAddressPerSecMax: config.limits.httpRequestsPerAddressPerSecMax,
       version: parts.version,
       onError: (error, route) => peerLog.error({ err: error, route }, "an HTTP request failed"),
     });

@@ -85,6 +85,7 @@ describe("the documents", () => {
       httpBodyBytesInFlightMax: 268_435_456,
       httpAnswerBytesTotalMax: 134_217_728,
       httpRequestsInFlightMax: 4096,
+      httpRequestsPerAddressPerSecMax: null,
       pendingBytesMax: 1_048_576,
       pendingAgeMsMax: 10_000,
       pendingBytesTotalMax: 536_870_912,
