@@ -14,13 +14,13 @@ import {
 } from "fastify";
 import { RequestError } from "../base/errors.ts";
 import { limitCounters } from "../base/limit-counters.ts";
+import { AddressRate } from "./address-rate.ts";
 import { Arrivals } from "./arrivals.ts";
 import { BodyBudget } from "./body-reader.ts";
 import { headRefusal } from "./head-check.ts";
 import type { HttpBackend } from "./http-backend.ts";
 import { createHttpCounters, type HttpCounters, type HttpRoute } from "./http-counters.ts";
 import { HttpRefusal, refusalOf, sendRefusal } from "./http-refusal.ts";
-import { AddressRate } from "./address-rate.ts";
 import { answerClientError, createHttpServer } from "./http-server.ts";
 import { errorSchema, errorSchemaId } from "./openapi-schemas.ts";
 import { operationRoutes } from "./operation-routes.ts";
@@ -196,14 +196,12 @@ function followRequests(
     const route = request.routeOptions.config.httpRoute ?? "other";
     const isWelcome = requests.begin(route, reply.raw);
     reply.headers(securityHeaders);
-    if (!isWelcome) throw tooManyRequests();
-    const excess = addresses.refusal(request.raw, route, performance.now());
-    if (excess !== null) throw excess;
     // Answers about topics and health are true for a moment; pages and their parts say otherwise themselves.
     reply.header("cache-control", "no-store");
     // A sender that waits to be invited may not send its body after another answer: the connection cannot go on.
     if (request.headers.expect !== undefined) reply.header("connection", "close");
-    const refusal = headRefusal(request.raw);
+    if (!isWelcome) throw tooManyRequests();
+    const refusal = addresses.refusal(request.raw, route, performance.now()) ?? headRefusal(request.raw);
     if (refusal !== null) throw refusal;
   });
   // Last of all, since a drain may have begun while the request was worked on.

@@ -67,7 +67,11 @@ describe("limits.httpRequestsPerAddressPerSecMax", () => {
       expect(refusals.length).toBeLessThan(answers.length);
       for (const refusal of refusals) {
         expect(errorOf(refusal).code).toBe("rate_limited");
-        expect(refusal.headers).toMatchObject({ "retry-after": "1", connection: "close" });
+        expect(refusal.headers).toMatchObject({
+          "retry-after": "1",
+          connection: "close",
+          "cache-control": "no-store",
+        });
       }
       for (const path of ["/healthz", "/readyz"]) {
         expect((await ask(server.port, "GET", path)).status).toBe(200);

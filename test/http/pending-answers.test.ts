@@ -125,6 +125,7 @@ describe("limits.httpRequestsInFlightMax", () => {
     expect(third.status).toBe(503);
     expect(errorOf(third).code).toBe("unavailable");
     expect(third.headers["retry-after"]).toBe("1");
+    expect(third.headers["cache-control"]).toBe("no-store");
     expect(limitCounters.reached.get("httpRequestsInFlightMax")).toBe(before + 1);
     gate.open();
     expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200]);
