@@ -19,7 +19,8 @@ beforeAll(async () => {
     sets: {
       workers: 1,
       "limits.pendingAgeMsMax": 1000,
-      "heartbeat.intervalMs": 1500,
+      // A ping may go out a fifth early: 2.86 s to the end of who does not answer.
+      "heartbeat.intervalMs": 1700,
       "heartbeat.timeoutMs": 1500,
     },
   });
