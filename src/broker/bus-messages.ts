@@ -55,9 +55,10 @@ export function isBatch<Message extends WorkerBusMessage | PrimaryBusMessage>(
 }
 
 /**
- * Gathers what is to be sent until the end of the event loop's turn: one IPC message costs more than its content.
+ * Gathers what is to be sent until the end of the event loop's turn: one IPC message costs more than its content. A page
+ * goes alone: it may be a megabyte, and what comes out at the other end are views of the whole message.
  */
-export class BusOutbox<Message> {
+export class BusOutbox<Message extends WorkerBusMessage | PrimaryBusMessage> {
   readonly #port: BusPort;
   #messages: Message[] = [];
   #isClosed = false;
@@ -68,7 +69,10 @@ export class BusOutbox<Message> {
 
   push(message: Message): void {
     if (this.#isClosed) return;
-    if (this.#messages.push(message) === 1) setImmediate(() => this.#flush());
+    if (message.kind === "page") {
+      this.#flush();
+      this.#port.send([message]);
+    } else if (this.#messages.push(message) === 1) setImmediate(() => this.#flush());
   }
 
   /** The other side is gone: what is gathered is dropped. */

@@ -143,16 +143,7 @@ export class MemoryBroker implements Broker {
   async #read(topic: BrokerTopic, part: LogPart): Promise<LogRead> {
     const answer = await this.#ask((id) => ({ kind: "read", id, topic, ...part }));
     invariant(answer.kind === "page", "a read is answered by a page");
-    const { position, entries } = answer.read;
-    // Copies: what came over IPC is a view of the whole batch.
-    return {
-      position,
-      entries: entries.map(({ seq, data, origin }) => ({
-        seq,
-        data: data === null ? null : Buffer.from(data),
-        origin,
-      })),
-    };
+    return answer.read;
   }
 
   #ask(message: (id: number) => WorkerBusMessage, arrivedMs = performance.now()): Promise<Answer> {

@@ -17,12 +17,26 @@ const semiSpaceMegabytes = 16;
 const semiSpaceFlag = "--max-semi-space-size";
 
 /**
+ * After a full collection the old objects' room may grow to four times what is left, the most that V8 allows by itself.
+ * By its own reckoning a worker whose heap is small may allocate 8 MB more until the next one, and buffers outside the
+ * heap count: a client who reads history made it collect twice a second, 5 to 11 ms each, which all others wait for
+ * (docs/RELIABILITY.md, "One bad client"). Near the heap's limit V8 takes smaller steps whatever stands here.
+ */
+const heapGrowingPercent = 300;
+const heapGrowingFlag = "--heap-growing-percent";
+
+/**
  * @param v8 a version as in `process.versions.v8`.
- * @param given flags and NODE_OPTIONS of the primary: what an operator says of the young objects' room counts.
+ * @param given flags and NODE_OPTIONS of the primary: what an operator says of the memory's room counts.
  */
 export function workerFlags(v8: string, given: readonly string[]): string[] {
   const major = Number.parseInt(v8, 10);
-  if (major === 11) return [`--interrupt-budget=${interruptBudgetBytes}`];
-  const isGiven = given.some((words) => words.replaceAll("_", "-").includes(semiSpaceFlag));
-  return major >= 13 && !isGiven ? [`${semiSpaceFlag}=${semiSpaceMegabytes}`] : [];
+  const flags: string[] = [];
+  const add = (flag: string, value: number): void => {
+    if (!given.some((words) => words.replaceAll("_", "-").includes(flag))) flags.push(`${flag}=${value}`);
+  };
+  if (major === 11) add("--interrupt-budget", interruptBudgetBytes);
+  if (major >= 11) add(heapGrowingFlag, heapGrowingPercent);
+  if (major >= 13) add(semiSpaceFlag, semiSpaceMegabytes);
+  return flags;
 }

@@ -5,8 +5,8 @@ import type { Command } from "../protocol/parse-command.ts";
 import type { ReplyWriter } from "../protocol/reply-writer.ts";
 import type { NativeSession } from "./native-session.ts";
 
-/** To read a page of history costs us and the broker, or the primary process, about 3 ms a megabyte. */
-const chargeMsPerByte = 3e-6;
+/** To read a page of history costs us and the broker, or the primary process, about 10 ms a megabyte. */
+const chargeMsPerByte = 10e-6;
 
 /** @throws RequestError */
 export function runHistory(

@@ -69,20 +69,25 @@ describe("what workers are started with", () => {
   });
 
   it.each([
-    ["11.3.244.8-node.30", "--interrupt-budget=33792"],
-    ["12.4.254.21-node.33", undefined],
-    ["13.6.233.17-node.63", "--max-semi-space-size=16"],
-    ["14.1.146.11-node.14", "--max-semi-space-size=16"],
-    ["1.1", undefined],
-    ["", undefined],
-  ])("of V8 %o: %o", (v8, flag) => {
-    expect(workerFlags(v8, ["--enable-source-maps", ""])).toEqual(flag === undefined ? [] : [flag]);
+    ["11.3.244.8-node.30", ["--interrupt-budget=33792", "--heap-growing-percent=300"]],
+    ["12.4.254.21-node.33", ["--heap-growing-percent=300"]],
+    ["13.6.233.17-node.63", ["--heap-growing-percent=300", "--max-semi-space-size=16"]],
+    ["14.1.146.11-node.14", ["--heap-growing-percent=300", "--max-semi-space-size=16"]],
+    ["1.1", []],
+    ["", []],
+  ])("of V8 %o: %o", (v8, flags) => {
+    expect(workerFlags(v8, ["--enable-source-maps", ""])).toEqual(flags);
   });
 
-  it.each(["--max-semi-space-size=64", "--max_semi_space_size 64", "--trace-gc --max-semi-space-size=64"])(
-    "leaves what is given alone: %o",
-    (given) => expect(workerFlags("14.1", ["", given])).toEqual([]),
-  );
+  it.each([
+    ["--max-semi-space-size=64", ["--heap-growing-percent=300"]],
+    ["--max_semi_space_size 64", ["--heap-growing-percent=300"]],
+    ["--trace-gc --max-semi-space-size=64", ["--heap-growing-percent=300"]],
+    ["--heap_growing_percent=50", ["--max-semi-space-size=16"]],
+    ["--heap-growing-percent 50 --max-semi-space-size=64", []],
+  ])("leaves what is given alone: %o", (given, flags) => {
+    expect(workerFlags("14.1", ["", given])).toEqual(flags);
+  });
 });
 
 describe("DESIGN §6: supervision", () => {
