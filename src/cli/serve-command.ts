@@ -15,9 +15,10 @@ export function addServeCommand(program: Command, result: RunResult): void {
       const config = configOf(flags);
       // Everything of the server is loaded by the one command that needs it.
       const { runPrimary } = await import("../primary/primary.ts");
+      const { boundSendBuffer } = await import("../http/send-buffers.ts");
       const { unixSocket } = config.listen;
       if (unixSocket !== null) await makeWay(unixSocket);
-      result.exitCode = await runPrimary(config);
+      result.exitCode = await runPrimary(config, { boundSendBuffer });
     });
   addExamples(command, [
     ["tapecast serve --config config/demo.yaml", "the demonstration: recorded prices, no Redis"],

@@ -64,6 +64,13 @@ const listenSchema = section("Where browsers and publishers connect.", {
       "WebSockets are served on the handles below node's sockets, for less memory and CPU. Tried out at the start: " +
       "a Node where it does not work, and TLS, use the sockets anyway.",
   }),
+  sendBufferBytes: limit(16_384, 16_777_216, 131_072, {
+    description:
+      "How much the kernel takes for a connection before a write waits (SO_SNDBUF of TCP; the kernel doubles it, and " +
+      "stops at `net.core.wmem_max`). A reader that stops reading holds so much of its memory, and one far away is " +
+      "sent no more in a round trip. null: up to `net.ipv4.tcp_wmem`, 4 MB. Not with `reusePort`.",
+    unit: "bytes",
+  }),
   warmUpConnections: integer(0, 10_000, 500, {
     description:
       "A new worker first serves so many connections of its own (about 0.3 s, 2 s at most), so that what serves others " +

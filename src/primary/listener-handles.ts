@@ -18,15 +18,20 @@ export class ListenerHandles {
   readonly #worker: ChildProcess;
   readonly #handles = new Map<ListenerKind, object>();
 
-  /** @param worker on whose channel nothing has been sent yet. */
-  constructor(worker: ChildProcess) {
+  /**
+   * @param worker on whose channel nothing has been sent yet.
+   * @param onTcp is given each TCP listener before the worker has it.
+   */
+  constructor(worker: ChildProcess, onTcp: (handle: object) => void) {
     this.#worker = worker;
     const send: unknown = Reflect.get(worker, "send");
     if (typeof send !== "function") return;
     const watchedSend = (...parts: unknown[]): unknown => {
       const [message, handle] = parts;
       if (isListenAnswer(message) && typeof handle === "object" && handle !== null) {
-        this.#handles.set(kindOf(handle), handle);
+        const kind = kindOf(handle);
+        if (kind === "tcp") onTcp(handle);
+        this.#handles.set(kind, handle);
       }
       return Reflect.apply(send, worker, parts);
     };

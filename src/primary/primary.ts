@@ -24,15 +24,16 @@ import { kernelAdvice } from "./kernel-advice.ts";
 import { createLogger } from "./log.ts";
 import { packageVersion } from "../base/package-version.ts";
 import { listenToSignals } from "./signals.ts";
-import { Supervisor, type SupervisorListener } from "./supervisor.ts";
+import { Supervisor, type SendBufferBound, type SupervisorListener } from "./supervisor.ts";
 import { listWorkers, type WorkerList } from "./worker-list.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-/** What differs from a server's usual run; for tests. */
 export interface PrimaryOptions {
-  /** File that a worker process runs. */
+  /** Bounds the send buffers of a listener's connections (http/send-buffers.ts); without it the kernel does. */
+  readonly boundSendBuffer?: SendBufferBound;
+  /** File that a worker process runs; for tests. */
   readonly workerExec?: string;
-  /** A worker that says nothing for this long is killed and replaced. */
+  /** A worker that says nothing for this long is killed and replaced; for tests. */
   readonly stallTimeoutMs?: number;
 }
 
@@ -83,6 +84,7 @@ class Primary implements SupervisorListener {
         workerCount,
         workerExec: options.workerExec ?? defaultWorkerExec(),
         log: this.#log,
+        boundSendBuffer: options.boundSendBuffer ?? null,
         stallTimeoutMs: options.stallTimeoutMs ?? stallTimeoutMsDefault,
         startTimeoutMs,
       },
@@ -179,7 +181,7 @@ class Primary implements SupervisorListener {
       const page = pageAddress(addresses);
       if (page !== undefined) this.#log.info({}, `open ${page} in a browser to watch them`);
     }
-    const advice = kernelAdvice();
+    const advice = kernelAdvice(this.#config.listen.reusePort ? null : this.#config.listen.sendBufferBytes);
     if (advice !== null) this.#log.info({}, advice);
     if (this.#config.auth.publishKeys.length === 0) {
       this.#log.warn(

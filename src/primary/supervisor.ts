@@ -21,12 +21,19 @@ export interface SupervisorListener {
   onGone(worker: WorkerProcess): void;
 }
 
+/**
+ * Bounds what the kernel takes for each connection that is accepted on a listener from now on.
+ * @returns null, or why that is not to be had.
+ */
+export type SendBufferBound = (listener: object, bytes: number) => string | null;
+
 export interface SupervisorOptions {
   readonly config: Config;
   readonly workerCount: number;
   /** File that a worker process runs. */
   readonly workerExec: string;
   readonly log: Log;
+  readonly boundSendBuffer: SendBufferBound | null;
   /** A worker that says nothing for this long is killed. */
   readonly stallTimeoutMs: number;
   /** A new worker may say nothing for this long. */
@@ -210,6 +217,15 @@ export class Supervisor implements WorkerObserver {
       case "inspected":
         break;
     }
+  }
+
+  onListener(handle: object): void {
+    const { boundSendBuffer } = this.#options;
+    const { sendBufferBytes } = this.#config.listen;
+    if (boundSendBuffer === null || sendBufferBytes === null) return;
+    const problem = boundSendBuffer(handle, sendBufferBytes);
+    if (problem === null || this.#phase !== "starting") return;
+    this.#options.log.warn({ cause: problem }, "listen.sendBufferBytes has no effect here");
   }
 
   onGone(worker: WorkerProcess, end: WorkerEnd): void {

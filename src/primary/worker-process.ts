@@ -22,6 +22,8 @@ export interface WorkerEnd {
 
 /** Declared by what watches a worker. */
 export interface WorkerObserver {
+  /** The worker is about to be given this TCP listener. */
+  onListener(handle: object): void;
   onMessage(worker: WorkerProcess, message: WorkerMessage<MetricsSnapshot>): void;
   /** The process ended and everything it had sent was received. Once, and nothing follows. */
   onGone(worker: WorkerProcess, end: WorkerEnd): void;
@@ -66,7 +68,9 @@ export class WorkerProcess implements ShareHolder {
     this.status = { ready: false, reason: "starting" };
     this.killedBecause = null;
     this.#worker = cluster.fork();
-    this.#listenerHandles = new ListenerHandles(this.#worker.process);
+    this.#listenerHandles = new ListenerHandles(this.#worker.process, (handle) =>
+      observer.onListener(handle),
+    );
     this.#observe(observer, { type: "start", slot, config });
   }
 

@@ -106,6 +106,7 @@ describe("the documents", () => {
       tls: null,
       reusePort: false,
       directHandles: true,
+      sendBufferBytes: 131_072,
       warmUpConnections: 500,
     });
     // A condition of fragmentsPerMessageMax: it stops nobody by itself.

@@ -10,14 +10,21 @@ describe("advice about tcp_notsent_lowat", () => {
     { name: "what we advise", value: "16384\n", advises: false },
     { name: "no number", value: "?", advises: false },
   ])("$name", ({ value, advises }) => {
-    const advice = kernelAdvice(() => value);
+    const advice = kernelAdvice(null, () => value);
     expect(advice !== null).toBe(advises);
     if (advises) expect(advice).toContain("net.ipv4.tcp_notsent_lowat=16384");
   });
 
+  it.each([
+    [null, "3.9 MB"],
+    [131_072, "263 KB"],
+  ])("says what a reader can hold with listen.sendBufferBytes %o", (bytes, held) => {
+    expect(kernelAdvice(bytes, () => "4294967295")).toContain(`can hold ${held} of kernel memory`);
+  });
+
   it("says nothing where the setting cannot be read", () => {
     expect(
-      kernelAdvice(() => {
+      kernelAdvice(131_072, () => {
         throw new Error("ENOENT");
       }),
     ).toBeNull();

@@ -14,18 +14,36 @@ class Channel {
   readonly send = (...parts: unknown[]): boolean => this.sent.push(parts) > 0;
 }
 
-function watched(): { channel: Channel; handles: ListenerHandles; say: (...parts: unknown[]) => unknown } {
+interface Watched {
+  readonly channel: Channel;
+  readonly handles: ListenerHandles;
+  readonly say: (...parts: unknown[]) => unknown;
+  /** What was told of. */
+  readonly listeners: readonly object[];
+}
+
+function watched(): Watched {
   const channel = new Channel();
-  const handles = new ListenerHandles(channel as unknown as ChildProcess);
+  const listeners: object[] = [];
+  const handles = new ListenerHandles(
+    channel as unknown as ChildProcess,
+    (handle) => void listeners.push(handle),
+  );
   // Looked up anew: the channel's own has been wrapped.
-  return { channel, handles, say: (...parts) => (channel as { send: Channel["send"] }).send(...parts) };
+  return {
+    channel,
+    handles,
+    listeners,
+    say: (...parts) => (channel as { send: Channel["send"] }).send(...parts),
+  };
 }
 
 describe("ListenerHandles", () => {
   it("lets every message through, and sends copies of the handle that an answer had", () => {
-    const { channel, handles, say } = watched();
+    const { channel, handles, say, listeners } = watched();
     expect(say(answer, tcp, {})).toBe(true);
     expect(say(answer, pipe)).toBe(true);
+    expect(listeners).toEqual([tcp]);
     expect(channel.sent).toEqual([
       [answer, tcp, {}],
       [answer, pipe],
