@@ -3,6 +3,11 @@
  * by the bytes of both frames as hex, for the page that teaches the protocol; of large ones by the first.
  */
 
+import { releaseMemory } from "../base/release-memory.ts";
+
+/** Messages so large are not left to the collector: the next one would come before it does. */
+const releasedBytesMin = 1_048_576;
+
 /** What an echo needs of a connection. */
 export interface EchoConnection {
   readonly isWritable: boolean;
@@ -33,6 +38,8 @@ export class EchoSession {
   readonly #connection: EchoConnection;
   readonly #frameBytes: FrameBytes | null;
   readonly #pending: PendingEchoes;
+  /** The large message that waits to be taken. */
+  #sent: Uint8Array | null = null;
 
   /** @param frameBytes what is shown of the frames that go out; null without a trace. */
   constructor(connection: EchoConnection, frameBytes: FrameBytes | null, pending: PendingEchoes) {
@@ -46,19 +53,33 @@ export class EchoSession {
     const trace = this.#frameBytes === null ? null : this.#traceOf(this.#frameBytes(isText, payload));
     this.#connection.sendCompressed(isText, payload);
     if (trace !== null) this.#connection.sendText(trace);
-    if (this.#connection.isWritable) return;
+    const isLarge = payload.length >= releasedBytesMin;
+    if (this.#connection.isWritable) {
+      if (isLarge) this.#release(payload);
+      return;
+    }
+    if (isLarge) this.#sent = payload;
     this.#connection.pauseReading();
     this.#pending.count(this.#connection, this.#connection.pendingBytes);
   }
 
   drained(): void {
+    if (this.#sent !== null) this.#release(this.#sent);
+    this.#sent = null;
     this.#pending.forget(this.#connection);
     this.#connection.resumeReading();
   }
 
   /** The connection is gone. */
   closed(): void {
+    // Not given back by us: what is not taken may still be the kernel's to read.
+    this.#sent = null;
     this.#pending.forget(this.#connection);
+  }
+
+  /** Of a message that was sent, unless a part of it has not been taken. */
+  #release(payload: Uint8Array): void {
+    if (this.#connection.pendingBytes === 0) releaseMemory(payload);
   }
 
   #traceOf(frame: Buffer): string {

@@ -201,6 +201,34 @@ describe("/echo", () => {
     expect(end.texts).toEqual(['{"event":"frames","in":"","out":"81026869"}']);
   });
 
+  it("gives the memory of a large message back when all of it was taken, and not before", () => {
+    const end = new EchoEnd();
+    const session = new EchoSession(end, null, echoes());
+    const taken = Buffer.allocUnsafeSlow(1_048_576);
+    session.receive(false, taken);
+    expect(taken).toHaveLength(0);
+    end.isWritable = false;
+    end.pendingBytes = 1;
+    const waiting = Buffer.allocUnsafeSlow(1_048_576);
+    session.receive(false, waiting);
+    expect(waiting).toHaveLength(1_048_576);
+    end.pendingBytes = 0;
+    end.isWritable = true;
+    session.drained();
+    expect(waiting).toHaveLength(0);
+    // Less is the collector's; and so is what waited when its connection ended.
+    const small = Buffer.allocUnsafeSlow(1_048_575);
+    session.receive(false, small);
+    expect(small).toHaveLength(1_048_575);
+    end.isWritable = false;
+    end.pendingBytes = 1;
+    const cut = Buffer.allocUnsafeSlow(1_048_576);
+    session.receive(false, cut);
+    session.closed();
+    session.drained();
+    expect(cut).toHaveLength(1_048_576);
+  });
+
   it("stops reading while echoes wait to be taken, and goes on then", () => {
     const end = new EchoEnd();
     const session = new EchoSession(end, null, echoes());
